@@ -1,0 +1,250 @@
+# Convolution: forward, input gradient (= transposed convolution), weight gradient, bias gradient.
+#
+# The entry points that Python calls. Each one plans the call (plan.pxd), carves its scratch memory, and runs one
+# prange over tasks that write disjoint outputs (correlation.pxd, weight_gradient.pxd); the multiplications are in
+# tile.pxd. Arguments were checked above: arrays are C-contiguous, of this module's dtype, and fit the geometry.
+
+from cython.parallel cimport prange, threadid
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+cimport numpy as cnp
+
+from correlation cimport Block, carve_block, locate, pack_weights, run_task
+from geometry cimport Geometry, larger, smaller
+from plan cimport (Sum, carve_axis, carve_tables, cut_into_tasks, describe_forward, describe_input_gradient,
+                   fill_tables)
+from vector cimport LANES, real, splat, vec
+from weight_gradient cimport Walk, WalkPlan, carve_walk, cut_walk, run_walk
+from workspace cimport CACHE_LINE, Carver, carve
+
+cdef extern from "stdlib.h" nogil:
+    int posix_memalign(void** memory, size_t alignment, size_t size)
+
+cnp.import_array()
+
+cdef enum:
+    SERIAL_WORK = 250_000       # multiply-adds that one thread finishes before a second one has woken up
+    IDLE_BLOCKS = 8             # scratch blocks kept for the next call: one for each caller at a time
+
+
+cdef class Scratch:
+    """One aligned block of memory that grows to the largest call it has served."""
+
+    cdef void* memory
+    cdef size_t size
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef char* reserve(self, size_t size) except NULL:
+        if size > self.size or self.memory == NULL:
+            free(self.memory)
+            self.memory, self.size = NULL, 0
+            if posix_memalign(&self.memory, CACHE_LINE, larger(size, CACHE_LINE)):
+                self.memory = NULL
+                raise MemoryError(f"no memory for {size} bytes of scratch space")
+            self.size = size
+        return <char*> self.memory
+
+
+cdef list idle = []
+
+
+cdef Scratch borrow():
+    return idle.pop() if idle else Scratch()
+
+
+cdef void give_back(Scratch scratch):
+    if len(idle) < IDLE_BLOCKS:
+        idle.append(scratch)
+
+
+def clear_workspace():
+    """Free the scratch memory that is kept between calls."""
+    idle.clear()
+
+
+cdef inline real* numbers(array):
+    return <real*> cnp.PyArray_DATA(<cnp.ndarray> array)
+
+
+cdef inline const Geometry* unpack(geometry):
+    return <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry)
+
+
+cdef object correlate(geometry, source, weight, bias, target, int threads, bint forward):
+    cdef const Geometry* g = unpack(geometry)
+    cdef real* x = numbers(source)
+    cdef real* w = numbers(weight)
+    cdef real* y = numbers(target)
+    cdef real* given = NULL if bias is None else numbers(bias)
+    cdef Scratch axes = borrow(), scratch = borrow()
+    cdef Carver carver
+    cdef Sum s
+    cdef Block block
+    cdef Py_ssize_t task, outputs, work, pack_tasks
+    cdef size_t shared, own
+    cdef char* base
+    cdef real* b
+    carver.base, carver.used = NULL, 0
+    plan_axes(&s, g, forward, &carver)
+    carver.base, carver.used = axes.reserve(carver.used), 0
+    plan_axes(&s, g, forward, &carver)
+    if forward:
+        describe_forward(&s, g)
+    else:
+        describe_input_gradient(&s, g)
+    work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
+    if work < SERIAL_WORK:
+        threads = 1
+    cut_into_tasks(&s, threads)
+    outputs = s.groups * s.m
+    carver.base, carver.used = NULL, 0
+    carve_tables(&s, &carver)
+    carve(&carver, outputs, sizeof(real))
+    shared, carver.used = carver.used, 0
+    carve_block(&block, &s, &carver)
+    own = carver.used
+    base = scratch.reserve(shared + own * threads)
+    carver.base, carver.used = base, 0
+    carve_tables(&s, &carver)
+    b = <real*> carve(&carver, outputs, sizeof(real))
+    with nogil:
+        fill_tables(&s)
+        if given == NULL:
+            memset(b, 0, outputs * sizeof(real))
+        else:
+            memcpy(b, given, outputs * sizeof(real))
+        pack_tasks = s.groups * s.m_blocks if s.tasks else 0
+        for task in prange(pack_tasks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            pack_weights(&s, w, task)
+        # Parallel over blocks of the target: disjoint outputs, planes private to the thread.
+        for task in prange(s.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
+            serve(&s, base + shared + own * threadid(), task, x, b, y)
+    give_back(scratch)
+    give_back(axes)
+
+
+cdef void plan_axes(Sum* s, const Geometry* g, bint forward, Carver* carver) noexcept nogil:
+    carve_axis(&s.v, carver, g.kh, 1 if forward else smaller(g.stride_h, g.ih))
+    carve_axis(&s.h, carver, g.kw, 1 if forward else smaller(g.stride_w, g.iw))
+
+
+cdef void serve(const Sum* s, char* base, Py_ssize_t task, const real* x, const real* bias, real* y) noexcept nogil:
+    cdef Block block
+    cdef Carver carver
+    carver.base, carver.used = base, 0
+    carve_block(&block, s, &carver)
+    locate(&block, s, task)
+    run_task(s, &block, x, bias, y)
+
+
+cdef void walk(const WalkPlan* w, const Sum* s, char* base, Py_ssize_t task, const Geometry* g,
+               const real* x, const real* dy, real* dw) noexcept nogil:
+    cdef Walk k
+    cdef Carver carver
+    carver.base, carver.used = base, 0
+    carve_walk(&k, w, s, &carver)
+    run_walk(w, s, &k, task, g, x, dy, dw)
+
+
+def forward(geometry, x, weight, bias, y, int threads):
+    """y = convolution of x with weight, plus bias.
+
+    x (n, ic, ih, iw)  weight (oc, ic / groups, kh, kw)  bias (oc,) or None  y (n, oc, oh, ow), overwritten
+    """
+    correlate(geometry, x, weight, bias, y, threads, True)
+
+
+def input_gradient(geometry, dy, weight, bias, dx, int threads):
+    """dx = transposed convolution of dy with weight, plus bias.
+
+    dy (n, oc, oh, ow)  weight (oc, ic / groups, kh, kw)  bias (ic,) or None  dx (n, ic, ih, iw), overwritten
+    """
+    correlate(geometry, dy, weight, bias, dx, threads, False)
+
+
+def weight_gradient(geometry, x, dy, dw, int threads):
+    """dw = derivative of sum(dy * convolution(x, w)) by w.
+
+    x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, kh, kw), overwritten
+    """
+    cdef const Geometry* g = unpack(geometry)
+    cdef real* px = numbers(x)
+    cdef real* pdy = numbers(dy)
+    cdef real* pdw = numbers(dw)
+    cdef Scratch axes = borrow(), scratch = borrow()
+    cdef Carver carver
+    cdef Sum s
+    cdef WalkPlan w
+    cdef Walk k
+    cdef Py_ssize_t task
+    cdef size_t shared, own
+    cdef char* base
+    memset(pdw, 0, g.oc * (g.ic // g.groups) * g.kh * g.kw * sizeof(real))
+    carver.base, carver.used = NULL, 0
+    plan_axes(&s, g, True, &carver)
+    carver.base, carver.used = axes.reserve(carver.used), 0
+    plan_axes(&s, g, True, &carver)
+    describe_forward(&s, g)
+    if g.n * g.oc * (g.ic // g.groups) * s.v.taps * s.h.taps * g.oh * g.ow < SERIAL_WORK:
+        threads = 1
+    cut_walk(&w, &s, threads)
+    carver.base, carver.used = NULL, 0
+    carve_tables(&s, &carver)
+    shared, carver.used = carver.used, 0
+    carve_walk(&k, &w, &s, &carver)
+    own = carver.used
+    if s.depth == 0 or s.m == 0 or g.n == 0 or g.oh == 0 or g.ow == 0:
+        give_back(axes)
+        give_back(scratch)
+        return
+    base = scratch.reserve(shared + own * threads)
+    carver.base, carver.used = base, 0
+    carve_tables(&s, &carver)
+    with nogil:
+        fill_tables(&s)
+        # Parallel over blocks of dw: each task sums over the whole batch, so nothing is added twice or in another order.
+        for task in prange(w.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
+            walk(&w, &s, base + shared + own * threadid(), task, g, px, pdy, pdw)
+    give_back(axes)
+    give_back(scratch)
+
+
+cdef real sum_plane(const real* y, Py_ssize_t count) noexcept nogil:
+    # Four vector accumulators, then lanes in order: the same order for any thread count.
+    cdef vec acc[4]
+    cdef real lanes[64]
+    cdef real total = 0
+    cdef Py_ssize_t i = 0, j
+    for j in range(4):
+        acc[j] = splat(0)
+    while i + 4 * LANES <= count:
+        for j in range(4):
+            acc[j] = acc[j] + (<const vec*> (y + i + j * LANES))[0]
+        i += 4 * LANES
+    for j in range(4):
+        (<vec*> (lanes + j * LANES))[0] = acc[j]
+    for j in range(4 * LANES):
+        total += lanes[j]
+    while i < count:
+        total += y[i]
+        i += 1
+    return total
+
+
+def bias_gradient(geometry, dy, db, int threads):
+    """db = dy summed over images and pixels.  dy (n, oc, oh, ow)  db (oc,), overwritten"""
+    cdef const Geometry* g = unpack(geometry)
+    cdef const real* pdy = numbers(dy)
+    cdef real* pdb = numbers(db)
+    cdef Py_ssize_t k, i, area = g.oh * g.ow
+    cdef real total
+    if g.n * g.oc * area < SERIAL_WORK:
+        threads = 1
+    # Parallel over channels: each sum belongs to one thread.
+    for k in prange(g.oc, nogil=True, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        total = 0
+        for i in range(g.n):
+            total = total + sum_plane(pdy + (i * g.oc + k) * area, area)
+        pdb[k] = total

@@ -1,0 +1,151 @@
+# The shape of a convolution, and how one axis of it is walked.
+#
+# Forward, input gradient and transposed convolution are the same sum,
+#
+#     target[m, q] = bias[m] + sum over channels c and taps t of weight[m, c, t] * source[c, place(q) + reach(t)]
+#
+# and only differ in how target positions are paired with source positions along each axis. An `Axis` holds that pairing
+# in one form for all of them:
+#
+#   forward          one pass over all outputs q; tap r reads source  q * stride + r * dilation - pad. The source is
+#                    split into residues modulo the stride, so that neighbouring q are neighbours in memory: tap r reads
+#                    index q + shift[r] of residue plane residue[r].
+#   input gradient   target i = a + stride * q belongs to pass a (there are `stride` of them). Tap r reaches only the
+#                    pass a = (r * dilation - pad) mod stride, and reads source q + shift[r]: each pass is a small dense
+#                    convolution of stride 1, with no multiplication by zero and no overlapping additions.
+#
+# In both, the source coordinate of index j in residue plane f is  origin + (j * step) + value[f].
+# Taps that only ever read padding are left out.
+
+cdef struct Geometry:
+    # Size letters: pyx/README.md. Filled from the intp array that pyconv._geometry.pack makes: same order there.
+    Py_ssize_t n, ic, ih, iw, oc, oh, ow, kh, kw
+    Py_ssize_t stride_h, stride_w, dilation_h, dilation_w
+    Py_ssize_t pad_top, pad_bottom, pad_left, pad_right, groups
+
+
+cdef struct Tap:
+    Py_ssize_t kernel       # index along the kernel axis
+    Py_ssize_t residue      # residue plane that it reads
+    Py_ssize_t shift        # index in that plane that target position 0 reads
+
+
+cdef struct Axis:
+    Py_ssize_t source       # length of the source
+    Py_ssize_t target       # length of the target
+    Py_ssize_t spacing      # distance in the target between neighbours of one pass
+    Py_ssize_t passes       # passes that have at least one target position
+    Py_ssize_t step         # distance in the source between neighbours of one residue plane
+    Py_ssize_t origin       # source coordinate of index 0 of a residue plane of value 0
+    Py_ssize_t residues     # residue planes that some tap reads
+    Py_ssize_t reach        # largest shift
+    Py_ssize_t taps         # taps kept, sorted by pass, then by kernel index
+    Tap* tap                # [k]
+    Py_ssize_t* first       # [passes + 1]: taps first[a] .. first[a + 1] belong to pass a
+    Py_ssize_t* value       # [residues]: source coordinate modulo step
+
+
+cdef inline Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline Py_ssize_t larger(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a if a > b else b
+
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    # For a >= 0, b > 0.
+    return (a + b - 1) // b
+
+
+cdef inline Py_ssize_t positions(const Axis* axis, Py_ssize_t a) noexcept nogil:
+    # Target positions of pass a: a, a + spacing, a + 2 * spacing, ...
+    return ceil_div(larger(axis.target - a, 0), axis.spacing)
+
+
+cdef inline Py_ssize_t taps_of_pass(const Axis* axis, Py_ssize_t a) noexcept nogil:
+    return axis.first[a + 1] - axis.first[a]
+
+
+cdef inline bint reads_source(const Axis* axis, Py_ssize_t count, Py_ssize_t start) noexcept nogil:
+    # Whether any of the source coordinates start + q * step, 0 <= q < count, lies inside the source.
+    cdef Py_ssize_t q = 0 if start >= 0 else ceil_div(-start, axis.step)
+    return q < count and start + q * axis.step < axis.source
+
+
+cdef inline void normalise(Axis* axis) noexcept nogil:
+    # Shifts count from 0; the origin moves instead.
+    cdef Py_ssize_t i, lowest = 0
+    if axis.taps:
+        lowest = axis.tap[0].shift
+    for i in range(axis.taps):
+        lowest = smaller(lowest, axis.tap[i].shift)
+    axis.origin += lowest * axis.step
+    axis.reach = 0
+    for i in range(axis.taps):
+        axis.tap[i].shift -= lowest
+        axis.reach = larger(axis.reach, axis.tap[i].shift)
+
+
+cdef inline void forward_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py_ssize_t kernel,
+                              Py_ssize_t stride, Py_ssize_t dilation, Py_ssize_t pad) noexcept nogil:
+    # See the head of this file. axis.tap, first and value point to room for kernel, 2 and kernel entries.
+    cdef Py_ssize_t r, f, at
+    axis.source, axis.target, axis.spacing, axis.passes = source, target, 1, 1
+    axis.step, axis.origin, axis.residues, axis.taps = stride, -pad, 0, 0
+    for r in range(kernel):
+        at = r * dilation
+        if not reads_source(axis, target, at - pad):
+            continue
+        f = 0
+        while f < axis.residues and axis.value[f] != at % stride:
+            f += 1
+        if f == axis.residues:
+            axis.value[f] = at % stride
+            axis.residues += 1
+        axis.tap[axis.taps].kernel, axis.tap[axis.taps].residue = r, f
+        axis.tap[axis.taps].shift = at // stride
+        axis.taps += 1
+    axis.first[0], axis.first[1] = 0, axis.taps
+    normalise(axis)
+
+
+cdef inline Py_ssize_t pass_of(const Axis* axis, Py_ssize_t at) noexcept nogil:
+    # The pass that the tap at kernel coordinate `at` (dilated, padding subtracted) reaches, or -1 where it meets padding only.
+    cdef Py_ssize_t a = at % axis.spacing
+    if a < 0:
+        a += axis.spacing
+    if a < axis.passes and reads_source(axis, positions(axis, a), (a - at) // axis.spacing):
+        return a
+    return -1
+
+
+cdef inline void input_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py_ssize_t kernel,
+                            Py_ssize_t stride, Py_ssize_t dilation, Py_ssize_t pad) noexcept nogil:
+    # See the head of this file. axis.tap, first and value point to room for kernel, min(stride, target) + 1 and 1 entries.
+    # `source` is the length of the output gradient, `target` that of the input gradient.
+    cdef Py_ssize_t r, a, i
+    axis.source, axis.target, axis.spacing, axis.passes = source, target, stride, smaller(stride, target)
+    axis.step, axis.origin, axis.residues = 1, 0, 1
+    axis.value[0] = 0
+    # A counting sort by pass: count, sum up, place (which moves each start to its end), move back.
+    for a in range(axis.passes + 1):
+        axis.first[a] = 0
+    for r in range(kernel):
+        a = pass_of(axis, r * dilation - pad)
+        if a >= 0:
+            axis.first[a + 1] += 1
+    for a in range(axis.passes):
+        axis.first[a + 1] += axis.first[a]
+    axis.taps = axis.first[axis.passes]
+    for r in range(kernel):
+        a = pass_of(axis, r * dilation - pad)
+        if a >= 0:
+            i = axis.first[a]
+            axis.tap[i].kernel, axis.tap[i].residue = r, 0
+            axis.tap[i].shift = (a + pad - r * dilation) // stride
+            axis.first[a] = i + 1
+    for a in range(axis.passes, 0, -1):
+        axis.first[a] = axis.first[a - 1]
+    axis.first[0] = 0
+    normalise(axis)

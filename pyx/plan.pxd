@@ -1,0 +1,168 @@
+# The plan of one call: the sum in one form for every pass, its tables, and how it is cut into tasks.
+#
+# forward and input gradient share `Sum` (see geometry.pxd for the formula); the weight gradient reads the forward one
+# with other roles. Channels m and c are per group. Tables are indexed by i = (channel c, tap t) of one pass, in that
+# order, which is the order of summation.
+
+from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
+                       taps_of_pass)
+from plane cimport Planes, planes_size, shape_planes
+from tile cimport CHANNELS, PIXELS, Lanes
+from vector cimport LANES, PANEL, ROWS, STRIP, real
+from workspace cimport Carver, carve
+
+cdef enum:
+    PLANE_BYTES = 384 * 1024        # planes of a task: most of a private L2, which also holds a block of weights
+    CHUNK = 256                     # summands per tile with channels in lanes: its weights (48 KiB) come from L2
+    MAX_PIXELS = 512                # pixels per task with channels in lanes, which bounds its accumulators
+
+cdef struct Sum:
+    Py_ssize_t n, groups, m, c
+    Axis v, h
+    Py_ssize_t kernel_w
+    Py_ssize_t weight_m, weight_c, weight_group     # distances in the weight array between channels m, c and groups
+    Py_ssize_t source_image, target_image           # numbers per image
+    Py_ssize_t depth                # summands of all passes together
+    Py_ssize_t* source_at           # [depth] offset in the planes
+    Py_ssize_t* weight_at           # [depth] offset in the weight
+    # the cut into tasks
+    Lanes lanes
+    Planes planes
+    Py_ssize_t images, band_rows, band_columns      # what a task covers ...
+    Py_ssize_t image_blocks, row_bands, column_bands        # ... and how many such blocks there are
+    Py_ssize_t m_blocks, m_parts    # blocks of the tile's channels, and into how many parts tasks divide them
+    Py_ssize_t panel                # CHANNELS: vectors per block
+    Py_ssize_t tasks
+    real* packed                    # [groups][packed_group]
+    Py_ssize_t packed_m, packed_group
+
+
+cdef inline void carve_axis(Axis* axis, Carver* carver, Py_ssize_t kernel, Py_ssize_t passes) noexcept nogil:
+    axis.tap = <Tap*> carve(carver, kernel, sizeof(Tap))
+    axis.first = <Py_ssize_t*> carve(carver, passes + 1, sizeof(Py_ssize_t))
+    axis.value = <Py_ssize_t*> carve(carver, kernel, sizeof(Py_ssize_t))
+
+
+cdef inline void describe_forward(Sum* s, const Geometry* g) noexcept nogil:
+    s.n, s.groups, s.kernel_w = g.n, g.groups, g.kw
+    s.m, s.c = g.oc // g.groups, g.ic // g.groups
+    s.weight_c = g.kh * g.kw
+    s.weight_m = s.c * s.weight_c
+    s.weight_group = s.m * s.weight_m
+    s.source_image, s.target_image = g.ic * g.ih * g.iw, g.oc * g.oh * g.ow
+    forward_axis(&s.v, g.ih, g.oh, g.kh, g.stride_h, g.dilation_h, g.pad_top)
+    forward_axis(&s.h, g.iw, g.ow, g.kw, g.stride_w, g.dilation_w, g.pad_left)
+
+
+cdef inline void describe_input_gradient(Sum* s, const Geometry* g) noexcept nogil:
+    # The source is the output gradient, the target the input gradient; m and c change places.
+    s.n, s.groups, s.kernel_w = g.n, g.groups, g.kw
+    s.m, s.c = g.ic // g.groups, g.oc // g.groups
+    s.weight_m = g.kh * g.kw
+    s.weight_c = s.m * s.weight_m
+    s.weight_group = s.c * s.weight_c
+    s.source_image, s.target_image = g.oc * g.oh * g.ow, g.ic * g.ih * g.iw
+    input_axis(&s.v, g.oh, g.ih, g.kh, g.stride_h, g.dilation_h, g.pad_top)
+    input_axis(&s.h, g.ow, g.iw, g.kw, g.stride_w, g.dilation_w, g.pad_left)
+
+
+cdef inline Py_ssize_t pass_taps(const Sum* s, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return taps_of_pass(&s.v, a) * taps_of_pass(&s.h, b)
+
+
+cdef inline Py_ssize_t pass_start(const Sum* s, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    # Where the tables of pass (a, b) start: after those of all passes before it in row order.
+    return s.c * (s.v.first[a] * s.h.taps + taps_of_pass(&s.v, a) * s.h.first[b])
+
+
+cdef inline void fill_tables(Sum* s) noexcept nogil:
+    cdef Py_ssize_t a, b, c, i = 0
+    cdef const Tap* tv
+    cdef const Tap* th
+    cdef Py_ssize_t j, k
+    for a in range(s.v.passes):
+        for b in range(s.h.passes):
+            for c in range(s.c):
+                for j in range(s.v.first[a], s.v.first[a + 1]):
+                    for k in range(s.h.first[b], s.h.first[b + 1]):
+                        tv, th = s.v.tap + j, s.h.tap + k
+                        s.source_at[i] = (c * s.planes.channel
+                                          + (tv.residue * s.h.residues + th.residue) * s.planes.plane
+                                          + tv.shift * s.planes.columns + th.shift)
+                        s.weight_at[i] = c * s.weight_c + tv.kernel * s.kernel_w + th.kernel
+                        i += 1
+
+
+cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t least) noexcept nogil:
+    # Length of equal bands of `count` positions, each at most `room` (but at least `least`) long.
+    cdef Py_ssize_t length = smaller(larger(room, larger(least, 1)), larger(count, 1))
+    return ceil_div(larger(count, 1), ceil_div(larger(count, 1), length))
+
+
+cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
+    # What lies in the lanes: the choice that wastes fewer multiply-adds on lanes and rows that nobody asked for.
+    #   PIXELS    rows of positions one after the other, with `reach` junk columns between two rows; stores go straight out
+    #   CHANNELS  no junk, images merge, but the output is transposed: about 1 cycle per number, a multiply-add's 1 / LANES
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), pixels = rows * columns
+    cdef Py_ssize_t taps = larger(pass_taps(s, 0, 0), 1)
+    cdef double by_pixels, by_channels
+    by_pixels = s.m * smaller(ceil_div(rows * (columns + s.h.reach), LANES), rows * ceil_div(columns, LANES))
+    by_channels = ceil_div(s.m, LANES) * <double> pixels
+    if s.n == 1:
+        by_channels = ceil_div(s.m, LANES) * <double> (ceil_div(pixels, ROWS) * ROWS)
+    by_channels += s.m * <double> pixels / (larger(s.c, 1) * taps)
+    return CHANNELS if by_channels < by_pixels else PIXELS
+
+
+cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
+    # Every output is one sum in a fixed order, so the cut may depend on the thread count.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), vectors, room, blocks, wanted
+    cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
+    cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
+    s.lanes = choose_lanes(s)
+    s.images = 1
+    s.band_columns = band_for(columns, budget // (1 + s.v.reach) - s.h.reach, STRIP * LANES)
+    room = budget // (s.band_columns + s.h.reach) - s.v.reach
+    if s.lanes == CHANNELS:
+        s.band_columns = smaller(s.band_columns, MAX_PIXELS)
+        room = smaller(room, MAX_PIXELS // s.band_columns)
+    s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
+    s.band_rows = band_for(rows, room, 1)
+    blocks = s.n * s.groups * s.column_bands
+    if blocks and rows > 1:
+        # As many bands as give every thread the same number of them.
+        wanted = larger(ceil_div(rows, s.band_rows), 1)
+        if blocks * wanted < 4 * threads:
+            while (blocks * wanted) % threads and wanted * 4 <= rows:
+                wanted += 1
+            s.band_rows = ceil_div(rows, wanted)
+    s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
+    if s.lanes == CHANNELS:
+        vectors = larger(ceil_div(s.m, LANES), 1)
+        s.panel = ceil_div(vectors, ceil_div(vectors, PANEL))
+        s.m_blocks = ceil_div(vectors, s.panel)
+        s.packed_m = vectors * LANES
+        if s.row_bands * s.column_bands == 1:
+            # Small pictures: several images in one task, as long as every thread has one.
+            room = smaller(budget // larger((rows + s.v.reach) * (columns + s.h.reach), 1), MAX_PIXELS // larger(rows * columns, 1))
+            room = smaller(room, ceil_div(s.n * s.groups, threads))
+            s.images = larger(smaller(room, s.n), 1)
+    else:
+        s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
+        s.packed_m = s.m
+    s.image_blocks = ceil_div(s.n, s.images)
+    blocks = s.image_blocks * s.groups * s.row_bands * s.column_bands
+    s.m_parts = 1
+    if 0 < blocks < threads:
+        s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
+    s.tasks = blocks * s.m_parts
+    shape_planes(&s.planes, &s.v, &s.h, s.c, s.band_rows, s.band_columns)
+    s.depth = s.c * s.v.taps * s.h.taps
+    s.packed_group = s.packed_m * s.depth
+
+
+cdef inline void carve_tables(Sum* s, Carver* carver) noexcept nogil:
+    s.source_at = <Py_ssize_t*> carve(carver, s.depth, sizeof(Py_ssize_t))
+    s.weight_at = <Py_ssize_t*> carve(carver, s.depth, sizeof(Py_ssize_t))
+    s.packed = <real*> carve(carver, s.groups * s.packed_group, sizeof(real))
