@@ -109,7 +109,7 @@ def all_extensions() -> list[Extension]:
     for level, flags in LEVELS.items():
         for dtype, ctype in DTYPES.items():
             for kernel in KERNELS:
-                modules += extension(kernel, f"{kernel}_{level}_{dtype}", flags, [("PYCONV_REAL", ctype)])
+                modules += extension(kernel, f"{kernel}_{level}_{dtype}", flags, [("PYCONV_REAL", ctype), ("PYCONV_BITS", dtype.removeprefix("float"))])
     return modules
 
 

@@ -13,6 +13,7 @@ from correlation cimport Block, carve_block, locate, pack_weights, run_task
 from geometry cimport Geometry, larger, smaller
 from plan cimport (Sum, carve_axis, carve_tables, cut_into_tasks, describe_forward, describe_input_gradient,
                    fill_tables)
+from tile cimport list_tiles
 from vector cimport LANES, real, splat, vec
 from weight_gradient cimport Walk, WalkPlan, carve_walk, cut_walk, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
@@ -111,6 +112,7 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
     b = <real*> carve(&carver, outputs, sizeof(real))
     with nogil:
         fill_tables(&s)
+        list_tiles(&s.tiles)
         if given == NULL:
             memset(b, 0, outputs * sizeof(real))
         else:
@@ -204,6 +206,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     carve_tables(&s, &carver)
     with nogil:
         fill_tables(&s)
+        list_tiles(&s.tiles)
         # Parallel over blocks of dw: each task sums over the whole batch, so nothing is added twice or in another order.
         for task in prange(w.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
             walk(&w, &s, base + shared + own * threadid(), task, g, px, pdy, pdw)

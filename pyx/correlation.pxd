@@ -8,7 +8,7 @@ from geometry cimport larger, positions, smaller
 from panel cimport pack_panel, unpack_panel
 from plan cimport CHUNK, MAX_PIXELS, Sum, pass_start, pass_taps
 from plane cimport clear_overrun, fill_planes, planes_size
-from tile cimport BIAS, CHANNELS, PIXELS, RESUME, source_t, tile
+from tile cimport CHANNELS, row_count, source_t, widest
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real
 from workspace cimport Carver, carve
 
@@ -69,13 +69,6 @@ cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task)
                     lanes -= width
 
 
-cdef inline Py_ssize_t row_count(Py_ssize_t rows) noexcept nogil:
-    # The tallest tile with PIXELS in lanes that `rows` leftover rows fill.
-    if rows >= ROWS:
-        return ROWS
-    return 4 if rows >= 4 else 2 if rows >= 2 else 1
-
-
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
                              Py_ssize_t at, Py_ssize_t pitch, Py_ssize_t columns,
                              Py_ssize_t row_step, Py_ssize_t column_step) noexcept nogil:
@@ -98,12 +91,12 @@ cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, 
         done += smaller(pitch - column, width - done)
 
 
-cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, Py_ssize_t V, Py_ssize_t middle,
-                            const real* packed, Py_ssize_t depth, const Py_ssize_t* source_at, const real* bias,
-                            real* target, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    # R output channels over all positions of a band, V, `middle` or 1 vectors at a time. Those three and R are literals.
+cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const real* packed, Py_ssize_t depth,
+                            const Py_ssize_t* source_at, const real* bias, real* target, Py_ssize_t rows,
+                            Py_ssize_t columns) noexcept nogil:
+    # R output channels over all positions of a band, as many vectors at a time as the tile has, fewer at the end.
     cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, left, vectors, c_row
-    cdef Py_ssize_t target_m = s.v.target * s.h.target
+    cdef Py_ssize_t target_m = s.v.target * s.h.target, full = widest(R), middle = (full + 1) // 2
     cdef Py_ssize_t row_step = s.v.spacing * s.h.target, column_step = s.h.spacing
     cdef bint seamless = pitch == columns == s.h.target and row_step == pitch and column_step == 1
     cdef bint direct
@@ -112,18 +105,13 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, Py_ssize
         if at % pitch >= columns:
             at += pitch - at % pitch
         left = (end - at + LANES - 1) // LANES
-        vectors = V if left > middle else middle if left > 1 else 1
+        vectors = full if left > middle else middle if left > 1 else 1
         direct = at + vectors * LANES <= end and (seamless or (column_step == 1
                                                                and at % pitch + vectors * LANES <= columns))
         c, c_row = k.strip, STRIP * LANES
         if direct:
             c, c_row = target + at // pitch * row_step + at % pitch, target_m
-        if vectors == V:
-            tile(PIXELS, BIAS, R, V, depth, packed, NULL, NULL, k.planes + at, source_at, bias, c, c_row)
-        elif vectors == 1:
-            tile(PIXELS, BIAS, R, 1, depth, packed, NULL, NULL, k.planes + at, source_at, bias, c, c_row)
-        else:
-            tile(PIXELS, BIAS, R, middle, depth, packed, NULL, NULL, k.planes + at, source_at, bias, c, c_row)
+        s.tiles.pixels[R][vectors](depth, packed, k.planes + at, source_at, bias, c, c_row)
         if not direct:
             write_strip(k.strip, R, smaller(vectors * LANES, end - at), target, target_m, at, pitch, columns,
                         row_step, column_step)
@@ -136,32 +124,11 @@ cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize
     cdef Py_ssize_t start = pass_start(s, a, b), depth = s.c * pass_taps(s, a, b), R
     cdef Py_ssize_t m = k.first_block * ROWS, end = smaller(k.last_block * ROWS, s.m)
     cdef const real* packed = s.packed + k.group * s.packed_group + s.packed_m * start
-    cdef const Py_ssize_t* at = s.source_at + start
-    cdef real* to
     while m < end:
         R = row_count(end - m)
-        to = target + m * s.v.target * s.h.target
-        if R == ROWS:
-            pixel_rows(s, k, ROWS, 3, 2, packed + m * depth, depth, at, bias + m, to, rows, columns)
-        elif R == 4:
-            pixel_rows(s, k, 4, 6, 3, packed + m * depth, depth, at, bias + m, to, rows, columns)
-        elif R == 2:
-            pixel_rows(s, k, 2, 4, 2, packed + m * depth, depth, at, bias + m, to, rows, columns)
-        else:
-            pixel_rows(s, k, 1, 6, 3, packed + m * depth, depth, at, bias + m, to, rows, columns)
+        pixel_rows(s, k, R, packed + m * depth, depth, s.source_at + start, bias + m,
+                   target + m * s.v.target * s.h.target, rows, columns)
         m += R
-
-
-cdef inline void channel_tile(Py_ssize_t vectors, Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at,
-                              const real* panel, real* sums) noexcept nogil:
-    # ROWS pixels (or taps) by `vectors` vectors of channels, added to `sums`.
-    cdef Py_ssize_t width = vectors * LANES
-    if vectors == 3:
-        tile(CHANNELS, RESUME, ROWS, 3, depth, NULL, rows, at, panel, NULL, NULL, sums, width)
-    elif vectors == 2:
-        tile(CHANNELS, RESUME, ROWS, 2, depth, NULL, rows, at, panel, NULL, NULL, sums, width)
-    else:
-        tile(CHANNELS, RESUME, ROWS, 1, depth, NULL, rows, at, panel, NULL, NULL, sums, width)
 
 
 cdef inline Py_ssize_t list_pixels(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, Py_ssize_t rows,
@@ -203,8 +170,8 @@ cdef inline void channel_pass(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b
             while j < pixels:
                 for r in range(ROWS):
                     row[r] = k.planes + k.pixel_at[j + r]
-                channel_tile(width // LANES, smaller(CHUNK, depth - i), row, s.source_at + start + i,
-                             packed + i * width, k.sums + j * width)
+                s.tiles.channels[width // LANES](smaller(CHUNK, depth - i), row, s.source_at + start + i,
+                                                 packed + i * width, k.sums + j * width)
                 j += ROWS
             i += CHUNK
         unpack_panel(k.sums, width, target + m * s.v.target * s.h.target, s.v.target * s.h.target, lanes,

@@ -7,7 +7,7 @@
 from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
                        taps_of_pass)
 from plane cimport Planes, planes_size, shape_planes
-from tile cimport CHANNELS, PIXELS, Lanes
+from tile cimport CHANNELS, PIXELS, Lanes, Tiles
 from vector cimport LANES, PANEL, ROWS, STRIP, real
 from workspace cimport Carver, carve
 
@@ -33,6 +33,7 @@ cdef struct Sum:
     Py_ssize_t m_blocks, m_parts    # blocks of the tile's channels, and into how many parts tasks divide them
     Py_ssize_t panel                # CHANNELS: vectors per block
     Py_ssize_t tasks
+    Tiles tiles
     real* packed                    # [groups][packed_group]
     Py_ssize_t packed_m, packed_group
 

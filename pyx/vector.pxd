@@ -3,7 +3,8 @@
 # Every module is compiled once per instruction set and per dtype. `real` is the dtype of the build (PYCONV_REAL, set by
 # setup.py); `vec` is as many of them as one register of the level holds. Cython is told that a `vec` is a `real`: it
 # only passes the arithmetic through, and the C compiler does it on all lanes. A scalar times a vector broadcasts.
-# Wider vectors than the level has are never used (they compile to long emulations), nor are single lanes addressed.
+# Wider vectors than the level has are never used (they compile to long emulations), nor are single lanes addressed;
+# what moves numbers between lanes is one pair of shuffles, zip_low and zip_high.
 
 cdef extern from *:
     """
@@ -18,12 +19,47 @@ cdef extern from *:
       #define PYCONV_VECTOR_BYTES 16
       #define ROWS 4
     #endif
-    #define LANES ((Py_ssize_t)(PYCONV_VECTOR_BYTES / sizeof(real)))
+    /* PYCONV_BITS is 32 or 64, with PYCONV_REAL. */
+    #if PYCONV_BITS == 32
+      #define PYCONV_INTEGER int
+    #else
+      #define PYCONV_INTEGER long long
+    #endif
+    #if PYCONV_VECTOR_BYTES * 8 / PYCONV_BITS == 16
+      #define PYCONV_LANES 16
+    #elif PYCONV_VECTOR_BYTES * 8 / PYCONV_BITS == 8
+      #define PYCONV_LANES 8
+    #elif PYCONV_VECTOR_BYTES * 8 / PYCONV_BITS == 4
+      #define PYCONV_LANES 4
+    #else
+      #define PYCONV_LANES 2
+    #endif
+    #define LANES ((Py_ssize_t)PYCONV_LANES)
+    #define MAX_LANES 16
     #define MAX_ROWS 8
     #define PANEL 3
     #define STRIP 6
     typedef real vec __attribute__((vector_size(PYCONV_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
     static inline vec splat(real a) { return a - (vec){0}; }
+
+    #define PYCONV_LOW_2 0, 2
+    #define PYCONV_HIGH_2 1, 3
+    #define PYCONV_LOW_4 0, 4, 1, 5
+    #define PYCONV_HIGH_4 2, 6, 3, 7
+    #define PYCONV_LOW_8 0, 8, 1, 9, 2, 10, 3, 11
+    #define PYCONV_HIGH_8 4, 12, 5, 13, 6, 14, 7, 15
+    #define PYCONV_LOW_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+    #define PYCONV_HIGH_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+    #define PYCONV_PASTE(a, b) a##b
+    #define PYCONV_LIST(name, lanes) PYCONV_PASTE(name, lanes)
+    #if defined(__clang__)
+      #define PYCONV_SHUFFLE(a, b, list) __builtin_shufflevector(a, b, list)
+    #else
+      typedef PYCONV_INTEGER index_vec __attribute__((vector_size(PYCONV_VECTOR_BYTES)));
+      #define PYCONV_SHUFFLE(a, b, list) __builtin_shuffle(a, b, (index_vec){list})
+    #endif
+    static inline vec zip_low(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_LOW_, PYCONV_LANES)); }
+    static inline vec zip_high(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_HIGH_, PYCONV_LANES)); }
     """
     ctypedef double real
     ctypedef real vec
@@ -32,5 +68,8 @@ cdef extern from *:
     const Py_ssize_t PANEL          # vectors across the register tile
     enum:
         MAX_ROWS                    # the largest ROWS of any level
+        MAX_LANES                   # the largest LANES of any level
         STRIP                       # vectors across the flatter tiles that leftover rows use
     vec splat(real a) noexcept nogil
+    vec zip_low(vec a, vec b) noexcept nogil            # a[0], b[0], a[1], b[1], ... from the lower halves
+    vec zip_high(vec a, vec b) noexcept nogil           # the same from the upper halves

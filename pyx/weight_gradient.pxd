@@ -10,7 +10,6 @@
 
 from libc.string cimport memset
 
-from correlation cimport channel_tile
 from geometry cimport Geometry, ceil_div, larger, smaller
 from panel cimport pack_panel, unpack_panel
 from plan cimport CHUNK, PLANE_BYTES, Sum
@@ -80,7 +79,7 @@ cdef inline void add_chunk(const Sum* s, Walk* k, Py_ssize_t width, Py_ssize_t p
         for r in range(ROWS):
             row[r] = k.planes + s.source_at[smaller(i + r, rows - 1)]
         memset(k.part, 0, ROWS * width * sizeof(real))
-        channel_tile(width // LANES, pixels, row, k.pixel_at, k.panel, k.part)
+        s.tiles.channels[width // LANES](pixels, row, k.pixel_at, k.panel, k.part)
         sums = k.sums + i * width
         for j in range(smaller(ROWS, rows - i) * width):
             sums[j] += k.part[j]
