@@ -11,9 +11,9 @@ cimport numpy as cnp
 
 from correlation cimport Block, carve_block, locate, pack_weights, run_task
 from geometry cimport Geometry, larger, smaller
-from plan cimport (Sum, carve_axis, carve_tables, cut_into_tasks, describe_forward, describe_input_gradient,
-                   fill_tables)
-from tile cimport list_tiles
+from plan cimport (Sum, carve_axis, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
+                   describe_input_gradient, fill_tables)
+from tile cimport CHANNELS, list_tiles
 from vector cimport LANES, real, splat, vec
 from weight_gradient cimport Walk, WalkPlan, carve_walk, cut_walk, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
@@ -92,9 +92,13 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
     carver.base, carver.used = axes.reserve(carver.used), 0
     plan_axes(&s, g, forward, &carver)
     if forward:
-        describe_forward(&s, g)
+        describe_forward(&s, g, True)
+        s.lanes = choose_lanes(&s)
+        if s.lanes == CHANNELS:
+            describe_forward(&s, g, False)
     else:
         describe_input_gradient(&s, g)
+        s.lanes = choose_lanes(&s)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
     if work < SERIAL_WORK:
         threads = 1
@@ -117,12 +121,12 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
             memset(b, 0, outputs * sizeof(real))
         else:
             memcpy(b, given, outputs * sizeof(real))
-        pack_tasks = s.groups * s.m_blocks if s.tasks else 0
+        pack_tasks = s.groups * s.m_blocks if s.lanes == CHANNELS and s.tasks else 0
         for task in prange(pack_tasks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
             pack_weights(&s, w, task)
         # Parallel over blocks of the target: disjoint outputs, planes private to the thread.
         for task in prange(s.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
-            serve(&s, base + shared + own * threadid(), task, x, b, y)
+            serve(&s, base + shared + own * threadid(), task, x, w, b, y)
     give_back(scratch)
     give_back(axes)
 
@@ -132,13 +136,14 @@ cdef void plan_axes(Sum* s, const Geometry* g, bint forward, Carver* carver) noe
     carve_axis(&s.h, carver, g.kw, 1 if forward else smaller(g.stride_w, g.iw))
 
 
-cdef void serve(const Sum* s, char* base, Py_ssize_t task, const real* x, const real* bias, real* y) noexcept nogil:
+cdef void serve(const Sum* s, char* base, Py_ssize_t task, const real* x, const real* weight,
+                const real* bias, real* y) noexcept nogil:
     cdef Block block
     cdef Carver carver
     carver.base, carver.used = base, 0
     carve_block(&block, s, &carver)
     locate(&block, s, task)
-    run_task(s, &block, x, bias, y)
+    run_task(s, &block, x, weight, bias, y)
 
 
 cdef void walk(const WalkPlan* w, const Sum* s, char* base, Py_ssize_t task, const Geometry* g,
@@ -188,7 +193,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     plan_axes(&s, g, True, &carver)
     carver.base, carver.used = axes.reserve(carver.used), 0
     plan_axes(&s, g, True, &carver)
-    describe_forward(&s, g)
+    describe_forward(&s, g, False)
     if g.n * g.oc * (g.ic // g.groups) * s.v.taps * s.h.taps * g.oh * g.ow < SERIAL_WORK:
         threads = 1
     cut_walk(&w, &s, threads)

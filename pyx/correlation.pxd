@@ -7,7 +7,7 @@
 from geometry cimport larger, positions, smaller
 from panel cimport pack_panel, unpack_panel
 from plan cimport CHUNK, MAX_PIXELS, Sum, pass_start, pass_taps
-from plane cimport clear_overrun, fill_planes, planes_size
+from plane cimport open_planes, planes_size
 from tile cimport CHANNELS, row_count, source_t, widest
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real
 from workspace cimport Carver, carve
@@ -15,7 +15,8 @@ from workspace cimport Carver, carve
 cdef struct Block:
     # What one task works on, and the scratch of its thread.
     Py_ssize_t image, images, group, row, column, first_block, last_block
-    real* planes
+    real* scratch           # room for planes
+    const real* planes
     real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row
     real* sums              # CHANNELS: [pixels][panel * LANES] accumulators
     Py_ssize_t* pixel_at    # CHANNELS: [pixels] offset in the planes
@@ -24,7 +25,7 @@ cdef struct Block:
 
 cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept nogil:
     cdef Py_ssize_t pixels
-    b.planes = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
+    b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     b.strip = <real*> carve(carver, MAX_ROWS * STRIP * LANES, sizeof(real))
     pixels = MAX_PIXELS + ROWS if s.lanes == CHANNELS else 0
     b.sums = <real*> carve(carver, pixels * PANEL * LANES, sizeof(real))
@@ -48,26 +49,14 @@ cdef inline void locate(Block* b, const Sum* s, Py_ssize_t task) noexcept nogil:
 
 cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task) noexcept nogil:
     # Block `task` of the packed weights:  [group][pass][block][depth of the pass][width of the block].
-    cdef Py_ssize_t group = task // s.m_blocks, block = task % s.m_blocks, a, b, start, depth, m0, lanes, width
+    cdef Py_ssize_t group = task // s.m_blocks, m = task % s.m_blocks * s.panel * LANES, a, b, start, depth
+    cdef Py_ssize_t width = smaller(s.panel * LANES, s.packed_m - m)
     cdef real* packed = s.packed + group * s.packed_group
     for a in range(s.v.passes):
         for b in range(s.h.passes):
             start, depth = pass_start(s, a, b), s.c * pass_taps(s, a, b)
-            if s.lanes == CHANNELS:
-                m0 = block * s.panel * LANES
-                width = smaller(s.panel * LANES, s.packed_m - m0)
-                lanes = smaller(width, s.m - m0)
-                pack_panel(packed + s.packed_m * start + m0 * depth, width, weight + group * s.weight_group
-                           + m0 * s.weight_m, s.weight_m, lanes, s.weight_at + start, depth)
-            else:
-                m0, lanes = block * ROWS, smaller(ROWS, s.m - block * ROWS)
-                while lanes > 0:
-                    width = row_count(lanes)
-                    pack_panel(packed + s.packed_m * start + m0 * depth, width, weight + group * s.weight_group
-                               + m0 * s.weight_m, s.weight_m, width, s.weight_at + start, depth)
-                    m0 += width
-                    lanes -= width
-
+            pack_panel(packed + s.packed_m * start + m * depth, width, weight + group * s.weight_group + m * s.weight_m,
+                       s.weight_m, smaller(width, s.m - m), s.weight_at + start, depth)
 
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
                              Py_ssize_t at, Py_ssize_t pitch, Py_ssize_t columns,
@@ -91,8 +80,8 @@ cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, 
         done += smaller(pitch - column, width - done)
 
 
-cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const real* packed, Py_ssize_t depth,
-                            const Py_ssize_t* source_at, const real* bias, real* target, Py_ssize_t rows,
+cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const real* weights, Py_ssize_t start,
+                            Py_ssize_t depth, const real* bias, real* target, Py_ssize_t rows,
                             Py_ssize_t columns) noexcept nogil:
     # R output channels over all positions of a band, as many vectors at a time as the tile has, fewer at the end.
     cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, left, vectors, c_row
@@ -111,22 +100,22 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const re
         c, c_row = k.strip, STRIP * LANES
         if direct:
             c, c_row = target + at // pitch * row_step + at % pitch, target_m
-        s.tiles.pixels[R][vectors](depth, packed, k.planes + at, source_at, bias, c, c_row)
+        s.tiles.pixels[R][vectors](depth, weights, s.weight_m, s.weight_at + start, k.planes + at,
+                                   s.source_at + start, bias, c, c_row)
         if not direct:
             write_strip(k.strip, R, smaller(vectors * LANES, end - at), target, target_m, at, pitch, columns,
                         row_step, column_step)
         at += vectors * LANES
 
 
-cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, const real* bias, real* target,
-                            Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    # All output channels of the part, in the tallest tiles that they fill.  bias (m,)  target: first output of channel 0
+cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, const real* weights,
+                            const real* bias, real* target, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    # All output channels of the part, in the tallest tiles that they fill.  weights (of the group)  bias (m,)  target: first output of channel 0
     cdef Py_ssize_t start = pass_start(s, a, b), depth = s.c * pass_taps(s, a, b), R
     cdef Py_ssize_t m = k.first_block * ROWS, end = smaller(k.last_block * ROWS, s.m)
-    cdef const real* packed = s.packed + k.group * s.packed_group + s.packed_m * start
     while m < end:
         R = row_count(end - m)
-        pixel_rows(s, k, R, packed + m * depth, depth, s.source_at + start, bias + m,
+        pixel_rows(s, k, R, weights + m * s.weight_m, start, depth, bias + m,
                    target + m * s.v.target * s.h.target, rows, columns)
         m += R
 
@@ -138,7 +127,8 @@ cdef inline Py_ssize_t list_pixels(const Sum* s, Block* k, Py_ssize_t a, Py_ssiz
     for image in range(k.images):
         for row in range(rows):
             for column in range(columns):
-                k.pixel_at[count] = image * s.planes.image + row * s.planes.columns + column
+                k.pixel_at[count] = (image * s.planes.image + row * s.v.pace * s.planes.columns
+                                     + column * s.h.pace)
                 k.target_at[count] = (image * s.target_image
                                       + (a + (k.row + row) * s.v.spacing) * s.h.target
                                       + b + (k.column + column) * s.h.spacing)
@@ -178,15 +168,13 @@ cdef inline void channel_pass(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b
                      k.target_at, pixels)
 
 
-cdef inline void run_task(const Sum* s, Block* k, const real* source, const real* bias, real* target) noexcept nogil:
-    # source (n, groups * c, v.source, h.source)  bias (groups * m,)  target (n, groups * m, v.target, h.target)
-    cdef Py_ssize_t image, a, b, rows, columns
+cdef inline void run_task(const Sum* s, Block* k, const real* source, const real* weight, const real* bias,
+                          real* target) noexcept nogil:
+    # source (n, groups * c, v.source, h.source)  weight (of all groups)  bias (groups * m,)  target (n, groups * m, v.target, h.target)
+    cdef Py_ssize_t a, b, rows, columns
     cdef const real* first = source + k.image * s.source_image + k.group * s.c * s.v.source * s.h.source
     cdef real* to = target + k.image * s.target_image + k.group * s.m * s.v.target * s.h.target
-    for image in range(k.images):
-        fill_planes(k.planes + image * s.planes.image, &s.planes, &s.v, &s.h, first + image * s.source_image, s.c,
-                    k.row, k.column)
-    clear_overrun(k.planes, &s.planes, k.images)
+    k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, first, s.source_image, k.images, s.c, k.row, k.column)
     for a in range(s.v.passes):
         rows = smaller(positions(&s.v, a) - k.row, s.band_rows)
         for b in range(s.h.passes):
@@ -196,5 +184,5 @@ cdef inline void run_task(const Sum* s, Block* k, const real* source, const real
             if s.lanes == CHANNELS:
                 channel_pass(s, k, a, b, bias + k.group * s.m, to, rows, columns)
             else:
-                pixel_pass(s, k, a, b, bias + k.group * s.m,
+                pixel_pass(s, k, a, b, weight + k.group * s.weight_group, bias + k.group * s.m,
                            to + (a + k.row * s.v.spacing) * s.h.target + b + k.column * s.h.spacing, rows, columns)

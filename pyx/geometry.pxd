@@ -7,9 +7,9 @@
 # and only differ in how target positions are paired with source positions along each axis. An `Axis` holds that pairing
 # in one form for all of them:
 #
-#   forward          one pass over all outputs q; tap r reads source  q * stride + r * dilation - pad. The source is
-#                    split into residues modulo the stride, so that neighbouring q are neighbours in memory: tap r reads
-#                    index q + shift[r] of residue plane residue[r].
+#   forward          one pass over all outputs q; tap r reads source  q * stride + r * dilation - pad. Where neighbouring
+#                    q must be neighbours in memory, the source is split into residues modulo the stride: tap r reads
+#                    index q + shift[r] of residue plane residue[r]. Elsewhere it stays whole: index q * pace + shift[r].
 #   input gradient   target i = a + stride * q belongs to pass a (there are `stride` of them). Tap r reaches only the
 #                    pass a = (r * dilation - pad) mod stride, and reads source q + shift[r]: each pass is a small dense
 #                    convolution of stride 1, with no multiplication by zero and no overlapping additions.
@@ -36,6 +36,7 @@ cdef struct Axis:
     Py_ssize_t spacing      # distance in the target between neighbours of one pass
     Py_ssize_t passes       # passes that have at least one target position
     Py_ssize_t step         # distance in the source between neighbours of one residue plane
+    Py_ssize_t pace         # distance in the plane between neighbouring targets of a pass
     Py_ssize_t origin       # source coordinate of index 0 of a residue plane of value 0
     Py_ssize_t residues     # residue planes that some tap reads
     Py_ssize_t reach        # largest shift
@@ -67,10 +68,22 @@ cdef inline Py_ssize_t taps_of_pass(const Axis* axis, Py_ssize_t a) noexcept nog
     return axis.first[a + 1] - axis.first[a]
 
 
+cdef inline Py_ssize_t span(const Axis* axis, Py_ssize_t count) noexcept nogil:
+    # Plane positions that `count` neighbouring targets of a pass read.
+    return (larger(count, 1) - 1) * axis.pace + 1 + axis.reach
+
+
+cdef inline bint within_source(const Axis* axis) noexcept nogil:
+    # Whether the plane is just a piece of the source: in order, and without padding.
+    return (axis.step == 1 and axis.residues == 1 and axis.origin >= 0
+            and axis.origin + span(axis, positions(axis, 0)) <= axis.source)
+
+
 cdef inline bint reads_source(const Axis* axis, Py_ssize_t count, Py_ssize_t start) noexcept nogil:
-    # Whether any of the source coordinates start + q * step, 0 <= q < count, lies inside the source.
-    cdef Py_ssize_t q = 0 if start >= 0 else ceil_div(-start, axis.step)
-    return q < count and start + q * axis.step < axis.source
+    # Whether any of the source coordinates that a tap reads, `start` and on, lies inside the source.
+    cdef Py_ssize_t stride = axis.step * axis.pace
+    cdef Py_ssize_t q = 0 if start >= 0 else ceil_div(-start, stride)
+    return q < count and start + q * stride < axis.source
 
 
 cdef inline void normalise(Axis* axis) noexcept nogil:
@@ -88,23 +101,24 @@ cdef inline void normalise(Axis* axis) noexcept nogil:
 
 
 cdef inline void forward_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py_ssize_t kernel,
-                              Py_ssize_t stride, Py_ssize_t dilation, Py_ssize_t pad) noexcept nogil:
+                              Py_ssize_t stride, Py_ssize_t dilation, Py_ssize_t pad, bint split) noexcept nogil:
     # See the head of this file. axis.tap, first and value point to room for kernel, 2 and kernel entries.
     cdef Py_ssize_t r, f, at
     axis.source, axis.target, axis.spacing, axis.passes = source, target, 1, 1
-    axis.step, axis.origin, axis.residues, axis.taps = stride, -pad, 0, 0
+    axis.step, axis.pace = stride if split else 1, 1 if split else stride
+    axis.origin, axis.residues, axis.taps = -pad, 0, 0
     for r in range(kernel):
         at = r * dilation
         if not reads_source(axis, target, at - pad):
             continue
         f = 0
-        while f < axis.residues and axis.value[f] != at % stride:
+        while f < axis.residues and axis.value[f] != at % axis.step:
             f += 1
         if f == axis.residues:
-            axis.value[f] = at % stride
+            axis.value[f] = at % axis.step
             axis.residues += 1
         axis.tap[axis.taps].kernel, axis.tap[axis.taps].residue = r, f
-        axis.tap[axis.taps].shift = at // stride
+        axis.tap[axis.taps].shift = at // axis.step
         axis.taps += 1
     axis.first[0], axis.first[1] = 0, axis.taps
     normalise(axis)
@@ -126,7 +140,7 @@ cdef inline void input_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py
     # `source` is the length of the output gradient, `target` that of the input gradient.
     cdef Py_ssize_t r, a, i
     axis.source, axis.target, axis.spacing, axis.passes = source, target, stride, smaller(stride, target)
-    axis.step, axis.origin, axis.residues = 1, 0, 1
+    axis.step, axis.pace, axis.origin, axis.residues = 1, 1, 0, 1
     axis.value[0] = 0
     # A counting sort by pass: count, sum up, place (which moves each start to its end), move back.
     for a in range(axis.passes + 1):

@@ -5,7 +5,7 @@
 # order, which is the order of summation.
 
 from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
-                       taps_of_pass)
+                       span, taps_of_pass)
 from plane cimport Planes, planes_size, shape_planes
 from tile cimport CHANNELS, PIXELS, Lanes, Tiles
 from vector cimport LANES, PANEL, ROWS, STRIP, real
@@ -44,15 +44,15 @@ cdef inline void carve_axis(Axis* axis, Carver* carver, Py_ssize_t kernel, Py_ss
     axis.value = <Py_ssize_t*> carve(carver, kernel, sizeof(Py_ssize_t))
 
 
-cdef inline void describe_forward(Sum* s, const Geometry* g) noexcept nogil:
+cdef inline void describe_forward(Sum* s, const Geometry* g, bint split) noexcept nogil:
     s.n, s.groups, s.kernel_w = g.n, g.groups, g.kw
     s.m, s.c = g.oc // g.groups, g.ic // g.groups
     s.weight_c = g.kh * g.kw
     s.weight_m = s.c * s.weight_c
     s.weight_group = s.m * s.weight_m
     s.source_image, s.target_image = g.ic * g.ih * g.iw, g.oc * g.oh * g.ow
-    forward_axis(&s.v, g.ih, g.oh, g.kh, g.stride_h, g.dilation_h, g.pad_top)
-    forward_axis(&s.h, g.iw, g.ow, g.kw, g.stride_w, g.dilation_w, g.pad_left)
+    forward_axis(&s.v, g.ih, g.oh, g.kh, g.stride_h, g.dilation_h, g.pad_top, split)
+    forward_axis(&s.h, g.iw, g.ow, g.kw, g.stride_w, g.dilation_w, g.pad_left, split)
 
 
 cdef inline void describe_input_gradient(Sum* s, const Geometry* g) noexcept nogil:
@@ -103,7 +103,8 @@ cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t le
 cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
     # What lies in the lanes: the choice that wastes fewer multiply-adds on lanes and rows that nobody asked for.
     #   PIXELS    rows of positions one after the other, with `reach` junk columns between two rows; stores go straight out
-    #   CHANNELS  no junk, images merge, but the output is transposed: about 1 cycle per number, a multiply-add's 1 / LANES
+        #   CHANNELS  no junk, images merge; but the weights are packed (about 0.6 cycles per number if they lie in order, 1.6
+    #             if not, which only a batch pays back) and the output is transposed (about 1 cycle per number)
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), pixels = rows * columns
     cdef Py_ssize_t taps = larger(pass_taps(s, 0, 0), 1)
     cdef double by_pixels, by_channels
@@ -111,6 +112,7 @@ cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
     by_channels = ceil_div(s.m, LANES) * <double> pixels
     if s.n == 1:
         by_channels = ceil_div(s.m, LANES) * <double> (ceil_div(pixels, ROWS) * ROWS)
+        by_channels += s.m * (0.6 if s.weight_m > s.weight_c else 1.6)
     by_channels += s.m * <double> pixels / (larger(s.c, 1) * taps)
     return CHANNELS if by_channels < by_pixels else PIXELS
 
@@ -121,10 +123,9 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), vectors, room, blocks, wanted
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
     cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
-    s.lanes = choose_lanes(s)
     s.images = 1
-    s.band_columns = band_for(columns, budget // (1 + s.v.reach) - s.h.reach, STRIP * LANES)
-    room = budget // (s.band_columns + s.h.reach) - s.v.reach
+    s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
+    room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace
     if s.lanes == CHANNELS:
         s.band_columns = smaller(s.band_columns, MAX_PIXELS)
         room = smaller(room, MAX_PIXELS // s.band_columns)
@@ -146,19 +147,19 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
         s.packed_m = vectors * LANES
         if s.row_bands * s.column_bands == 1:
             # Small pictures: several images in one task, as long as every thread has one.
-            room = smaller(budget // larger((rows + s.v.reach) * (columns + s.h.reach), 1), MAX_PIXELS // larger(rows * columns, 1))
+            room = smaller(budget // (span(&s.v, rows) * span(&s.h, columns)), MAX_PIXELS // larger(rows * columns, 1))
             room = smaller(room, ceil_div(s.n * s.groups, threads))
             s.images = larger(smaller(room, s.n), 1)
     else:
         s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
-        s.packed_m = s.m
+        s.packed_m = 0
     s.image_blocks = ceil_div(s.n, s.images)
     blocks = s.image_blocks * s.groups * s.row_bands * s.column_bands
     s.m_parts = 1
     if 0 < blocks < threads:
         s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
     s.tasks = blocks * s.m_parts
-    shape_planes(&s.planes, &s.v, &s.h, s.c, s.band_rows, s.band_columns)
+    shape_planes(&s.planes, &s.v, &s.h, s.c, s.source_image, s.band_rows, s.band_columns, s.lanes == PIXELS)
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = s.packed_m * s.depth
 

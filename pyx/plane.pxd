@@ -1,23 +1,32 @@
-# Planes: a zero-padded, residue-split copy of the part of the source that a task reads.
+# Planes: a zero-padded copy of the part of the source that a task reads, split into residues where an axis asks for it.
 #
 #     planes (image, channel, residue_v, residue_h, row, column)      see geometry.pxd for residues
 #
 # Once it is made, every tap of every pass is a constant offset from a target position, for any stride, dilation,
-# padding and kernel size; nothing downstream tests a bound. Rows and columns beyond the source hold zeros.
+# padding and kernel size; nothing downstream tests a bound. Rows and columns beyond the source hold zeros. Where no
+# padding is read and no overrun can happen, the planes are the source itself and nothing is copied.
 
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from geometry cimport Axis, larger, smaller
+from geometry cimport Axis, larger, smaller, span, within_source
 from vector cimport LANES, STRIP, real
 
 cdef struct Planes:
-    Py_ssize_t rows, columns            # positions per plane: the band's targets plus the reach
+    bint copied
+    Py_ssize_t rows, columns            # positions per plane
     Py_ssize_t plane, channel, image    # distances in numbers
 
 
 cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_ssize_t channels,
-                              Py_ssize_t band_rows, Py_ssize_t band_columns) noexcept nogil:
-    planes.rows, planes.columns = band_rows + v.reach, band_columns + h.reach
+                              Py_ssize_t source_image, Py_ssize_t band_rows, Py_ssize_t band_columns,
+                              bint may_overrun) noexcept nogil:
+    planes.copied = may_overrun or not (within_source(v) and within_source(h))
+    if not planes.copied:
+        planes.rows, planes.columns = v.source, h.source
+        planes.plane = planes.channel = v.source * h.source
+        planes.image = source_image
+        return
+    planes.rows, planes.columns = span(v, band_rows), span(h, band_columns)
     planes.plane = planes.rows * planes.columns
     # Channels a multiple of a large power of two apart would fight for the same cache sets.
     if (planes.plane * v.residues * h.residues * <Py_ssize_t> sizeof(real)) % 1024 == 0:
@@ -28,7 +37,7 @@ cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_s
 
 cdef inline size_t planes_size(const Planes* planes, Py_ssize_t images) noexcept nogil:
     # A strip that starts on the last position reads up to a strip beyond it.
-    return <size_t> (planes.image * images + STRIP * LANES)
+    return <size_t> (planes.image * images + STRIP * LANES) if planes.copied else 0
 
 
 cdef inline void copy_row(real* to, const real* row, const Axis* h, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
@@ -43,6 +52,9 @@ cdef inline void copy_row(real* to, const real* row, const Axis* h, Py_ssize_t s
     if h.step == 1:
         for j in range(before, inside):
             to[j] = row[j]
+    elif h.step == 2:
+        for j in range(before, inside):
+            to[j] = row[j * 2]
     else:
         for j in range(before, inside):
             to[j] = row[j * h.step]
@@ -50,24 +62,39 @@ cdef inline void copy_row(real* to, const real* row, const Axis* h, Py_ssize_t s
         to[j] = 0
 
 
-cdef inline void fill_planes(real* to, const Planes* planes, const Axis* v, const Axis* h, const real* source,
-                             Py_ssize_t channels, Py_ssize_t first_row, Py_ssize_t first_column) noexcept nogil:
-    # The planes of one image, from target position (first_row, first_column).  source (channels, v.source, h.source)
-    cdef Py_ssize_t c, fv, fh, i, y
-    cdef real* row
-    for c in range(channels):
-        for fv in range(v.residues):
-            for fh in range(h.residues):
-                row = to + c * planes.channel + (fv * h.residues + fh) * planes.plane
-                for i in range(planes.rows):
-                    y = v.origin + v.value[fv] + (first_row + i) * v.step
-                    if 0 <= y < v.source:
-                        copy_row(row, source + (c * v.source + y) * h.source, h,
-                                 h.origin + h.value[fh] + first_column * h.step, planes.columns)
-                    else:
-                        memset(row, 0, planes.columns * sizeof(real))
-                    row += planes.columns
+cdef inline void fill_channel(real* to, const Planes* planes, const Axis* v, const Axis* h, const real* source,
+                              Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    # All residue planes of one channel.  source (v.source, h.source)
+    cdef Py_ssize_t fv, fh, i, y
+    cdef Py_ssize_t x = h.origin + column * h.pace * h.step
+    cdef real* line
+    for fv in range(v.residues):
+        for fh in range(h.residues):
+            line = to + (fv * h.residues + fh) * planes.plane
+            for i in range(planes.rows):
+                y = v.origin + v.value[fv] + (row * v.pace + i) * v.step
+                if 0 <= y < v.source:
+                    copy_row(line, source + y * h.source, h, x + h.value[fh], planes.columns)
+                else:
+                    memset(line, 0, planes.columns * sizeof(real))
+                line += planes.columns
 
 
-cdef inline void clear_overrun(real* to, const Planes* planes, Py_ssize_t images) noexcept nogil:
-    memset(to + images * planes.image, 0, STRIP * LANES * sizeof(real))
+cdef inline const real* open_planes(real* scratch, const Planes* planes, const Axis* v, const Axis* h,
+                                    const real* source, Py_ssize_t source_image, Py_ssize_t images,
+                                    Py_ssize_t channels, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    # The planes from target position (row, column) on.  source (images, source_image apart: channels, ...)
+    cdef Py_ssize_t image, c, y = v.origin + row * v.pace * v.step
+    cdef bint whole_rows = v.step == h.step == 1 and h.origin == column == 0 and planes.columns == h.source
+    if not planes.copied:
+        return source + y * h.source + h.origin + column * h.pace
+    for image in range(images):
+        for c in range(channels):
+            if whole_rows and y >= 0 and y + planes.rows <= v.source:
+                memcpy(scratch + image * planes.image + c * planes.channel,
+                       source + image * source_image + (c * v.source + y) * h.source, planes.rows * planes.columns * sizeof(real))
+            else:
+                fill_channel(scratch + image * planes.image + c * planes.channel, planes, v, h,
+                             source + image * source_image + c * v.source * h.source, row, column)
+    memset(scratch + images * planes.image, 0, STRIP * LANES * sizeof(real))
+    return scratch

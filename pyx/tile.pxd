@@ -5,8 +5,8 @@
 # R rows by V vectors of accumulators stay in registers while i runs over `depth`. One operand is broadcast, the other is
 # loaded as vectors, and each is found in one of two ways:
 #
-#   PIXELS    lanes are target pixels. a: packed weights, R adjacent numbers per i. b: source planes, at b + b_at[i].
-#             Starts at the bias.
+#   PIXELS    lanes are target pixels. a: R rows of the weights as they are, a[r * a_row + a_at[i]]. b: source planes,
+#             at b + b_at[i]. Starts at the bias.
 #   CHANNELS  lanes are channels. a: R places in the source planes, each at rows[r] + a_at[i]. b: packed, V vectors per i.
 #             Starts at what c holds.
 #
@@ -22,8 +22,9 @@ cdef enum Lanes:
     CHANNELS
 
 ctypedef const real* source_t
-ctypedef void (*pixel_tile_t)(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil
+ctypedef void (*pixel_tile_t)(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                              const real* planes, const Py_ssize_t* source_at, const real* bias,
+                              real* c, Py_ssize_t c_row) noexcept nogil
 ctypedef void (*channel_tile_t)(Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at, const real* panel,
                                 real* c) noexcept nogil
 
@@ -33,31 +34,31 @@ cdef struct Tiles:
 
 
 cdef inline void tile(Lanes lanes, Py_ssize_t R, Py_ssize_t V, Py_ssize_t depth,
-                      const real* a, const source_t* rows, const Py_ssize_t* a_at,
+                      const real* a, Py_ssize_t a_row, const source_t* rows, const Py_ssize_t* a_at,
                       const real* b, const Py_ssize_t* b_at,
                       const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    # a (depth, R) or rows (R,), a_at (depth,)   b_at (depth,) or b (depth, V * LANES)   c (R, V * LANES), c_row apart
+    # a[r * a_row + a_at[i]] or rows[r][a_at[i]]   b_at (depth,) or b (depth, V * LANES)   c (R, V * LANES), c_row apart
     cdef vec acc[MAX_ROWS][STRIP]
     cdef vec column[STRIP]
     cdef source_t row[MAX_ROWS]
     cdef const real* place
     cdef real factor
-    cdef Py_ssize_t i, r, v, at = 0
+    cdef Py_ssize_t i, r, v, at
     for r in range(R):
-        if lanes == CHANNELS:
-            row[r] = rows[r]
+        row[r] = rows[r] if lanes == CHANNELS else a + r * a_row
         for v in range(V):
             acc[r][v] = splat(bias[r]) if lanes == PIXELS else (<const vec*> (c + r * c_row + v * LANES))[0]
     for i in range(depth):
+        at = a_at[i]
         if lanes == PIXELS:
             place = b + b_at[i]
         else:
-            place = b + i * (V * LANES)
-            at = a_at[i]
+            place = b
+            b += V * LANES
         for v in range(V):
             column[v] = (<const vec*> (place + v * LANES))[0]
         for r in range(R):
-            factor = a[i * R + r] if lanes == PIXELS else row[r][at]
+            factor = row[r][at]
             for v in range(V):
                 acc[r][v] = acc[r][v] + factor * column[v]
     for r in range(R):
@@ -67,77 +68,89 @@ cdef inline void tile(Lanes lanes, Py_ssize_t R, Py_ssize_t V, Py_ssize_t depth,
 
 cdef inline void channels_x3(Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at, const real* panel,
                              real* c) noexcept nogil:
-    tile(CHANNELS, ROWS, 3, depth, NULL, rows, at, panel, NULL, NULL, c, 3 * LANES)
+    tile(CHANNELS, ROWS, 3, depth, NULL, 0, rows, at, panel, NULL, NULL, c, 3 * LANES)
 
 
 cdef inline void channels_x2(Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at, const real* panel,
                              real* c) noexcept nogil:
-    tile(CHANNELS, ROWS, 2, depth, NULL, rows, at, panel, NULL, NULL, c, 2 * LANES)
+    tile(CHANNELS, ROWS, 2, depth, NULL, 0, rows, at, panel, NULL, NULL, c, 2 * LANES)
 
 
 cdef inline void channels_x1(Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at, const real* panel,
                              real* c) noexcept nogil:
-    tile(CHANNELS, ROWS, 1, depth, NULL, rows, at, panel, NULL, NULL, c, LANES)
+    tile(CHANNELS, ROWS, 1, depth, NULL, 0, rows, at, panel, NULL, NULL, c, LANES)
 
 
-cdef inline void pixels_rowsx3(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, ROWS, 3, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_rowsx3(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, ROWS, 3, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_rowsx2(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, ROWS, 2, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_rowsx2(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, ROWS, 2, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_rowsx1(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, ROWS, 1, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_rowsx1(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, ROWS, 1, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_4x6(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 4, 6, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_4x6(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 4, 6, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_4x3(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 4, 3, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_4x3(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 4, 3, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_4x1(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 4, 1, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_4x1(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 4, 1, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_2x4(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 2, 4, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_2x4(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 2, 4, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_2x2(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 2, 2, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_2x2(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 2, 2, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_2x1(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 2, 1, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_2x1(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 2, 1, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_1x6(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 1, 6, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_1x6(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 1, 6, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_1x3(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 1, 3, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_1x3(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 1, 3, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_1x1(Py_ssize_t depth, const real* weights, const real* planes, const Py_ssize_t* at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 1, 1, depth, weights, NULL, NULL, planes, at, bias, c, c_row)
+cdef inline void pixels_1x1(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
+                             const real* planes, const Py_ssize_t* source_at, const real* bias,
+                             real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXELS, 1, 1, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:

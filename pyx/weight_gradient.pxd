@@ -13,7 +13,7 @@ from libc.string cimport memset
 from geometry cimport Geometry, ceil_div, larger, smaller
 from panel cimport pack_panel, unpack_panel
 from plan cimport CHUNK, PLANE_BYTES, Sum
-from plane cimport clear_overrun, fill_planes, planes_size, shape_planes
+from plane cimport open_planes, planes_size, shape_planes
 from tile cimport source_t
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, real
 from workspace cimport Carver, carve
@@ -21,7 +21,8 @@ from workspace cimport Carver, carve
 cdef struct Walk:
     # What one task works on, and the scratch of its thread.
     Py_ssize_t group, block, channel, channels
-    real* planes
+    real* scratch           # room for planes
+    const real* planes
     real* panel             # [pixels of a chunk][panel * LANES] the output gradient, channels in lanes
     real* part              # [ROWS][panel * LANES] sums of one chunk
     real* sums              # [rows][panel * LANES]
@@ -47,14 +48,16 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
     w.panel = ceil_div(vectors, ceil_div(vectors, PANEL))
     w.blocks = ceil_div(vectors, w.panel)
     # As many input channels as planes of a chunk fit, but tasks for every thread.
-    shape_planes(&s.planes, &s.v, &s.h, 1, s.band_rows, s.band_columns)
+    shape_planes(&s.planes, &s.v, &s.h, 1, s.source_image, s.band_rows, s.band_columns, False)
     room = PLANE_BYTES // <Py_ssize_t> sizeof(real) // larger(s.planes.channel * s.images, 1)
     w.channels = smaller(larger(room, 1), larger(s.c, 1))
+    if not s.planes.copied:
+        w.channels = larger(s.c, 1)
     if s.groups * w.blocks * ceil_div(larger(s.c, 1), w.channels) < threads:
         w.channels = ceil_div(larger(s.c, 1), ceil_div(threads, s.groups * w.blocks))
     w.channel_blocks = ceil_div(larger(s.c, 1), w.channels)
     w.tasks = s.groups * w.blocks * w.channel_blocks
-    shape_planes(&s.planes, &s.v, &s.h, w.channels, s.band_rows, s.band_columns)
+    shape_planes(&s.planes, &s.v, &s.h, w.channels, s.source_image, s.band_rows, s.band_columns, False)
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = 0
 
@@ -62,7 +65,7 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
 cdef inline void carve_walk(Walk* k, const WalkPlan* w, const Sum* s, Carver* carver) noexcept nogil:
     cdef Py_ssize_t width = w.panel * LANES, pixels = s.images * s.band_rows * s.band_columns
     cdef Py_ssize_t rows = w.channels * s.v.taps * s.h.taps
-    k.planes = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
+    k.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     k.panel = <real*> carve(carver, pixels * width, sizeof(real))
     k.part = <real*> carve(carver, ROWS * width, sizeof(real))
     k.sums = <real*> carve(carver, rows * width, sizeof(real))
@@ -107,13 +110,14 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
         image = chunk // s.column_bands // s.row_bands * s.images
         pixels = 0
         for n in range(smaller(s.images, g.n - image)):
-            fill_planes(k.planes + n * s.planes.image, &s.planes, &s.v, &s.h, x + (image + n) * s.source_image,
-                        k.channels, row, column)
             for y in range(row, smaller(row + s.band_rows, g.oh)):
                 for z in range(column, smaller(column + s.band_columns, g.ow)):
-                    k.pixel_at[pixels] = n * s.planes.image + (y - row) * s.planes.columns + z - column
+                    k.pixel_at[pixels] = (n * s.planes.image + (y - row) * s.v.pace * s.planes.columns
+                                          + (z - column) * s.h.pace)
                     k.dy_at[pixels] = n * s.target_image + y * g.ow + z
                     pixels += 1
+        k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, x + image * s.source_image, s.source_image,
+                               smaller(s.images, g.n - image), k.channels, row, column)
         pack_panel(k.panel, width, dy + image * s.target_image, area, lanes, k.dy_at, pixels)
         add_chunk(s, k, width, pixels)
     # The tables list taps that read some input; all others keep the zeros that dw was given before.
