@@ -30,6 +30,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 
 # Fused multiply-adds are asked for by name (clang needs it); nothing here changes what IEEE arithmetic means.
 FLAGS = ["-O3", "-fwrapv", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0"]
+GCC_FLAGS = ["--param", "max-completely-peeled-insns=2000", "--param", "max-completely-peel-times=16"]
 MACROS = [
     ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
     # Tiles become loops of their own only when every leaf function is really inlined (pyx/tile.pxd).
@@ -98,7 +99,7 @@ def extension(kernel: str, name: str, flags: list[str], macros: list[tuple[str, 
     # Set afterwards: cythonize() remembers such lists by source file and would share them between the builds of one.
     for module in modules:
         module.include_dirs = [numpy.get_include(), "pyx"]
-        module.extra_compile_args = FLAGS + flags
+        module.extra_compile_args = FLAGS + GCC_FLAGS + flags
         module.extra_link_args = []
         module.define_macros = MACROS + macros
     return modules

@@ -12,8 +12,8 @@ cimport numpy as cnp
 from correlation cimport Block, carve_block, locate, pack_weights, run_task
 from geometry cimport Geometry, larger, smaller
 from plan cimport (Sum, carve_axis, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
-                   describe_input_gradient, fill_tables)
-from tile cimport CHANNELS, list_tiles
+                   describe_input_gradient, fill_tables, is_depthwise)
+from tile cimport CHANNELS, PIXELS, list_tiles
 from vector cimport LANES, real, splat, vec
 from weight_gradient cimport Walk, WalkPlan, carve_walk, cut_walk, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
@@ -93,12 +93,14 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
     plan_axes(&s, g, forward, &carver)
     if forward:
         describe_forward(&s, g, True)
-        s.lanes = choose_lanes(&s)
+        s.depthwise = is_depthwise(&s)
+        s.lanes = PIXELS if s.depthwise else choose_lanes(&s)
         if s.lanes == CHANNELS:
             describe_forward(&s, g, False)
     else:
         describe_input_gradient(&s, g)
-        s.lanes = choose_lanes(&s)
+        s.depthwise = is_depthwise(&s)
+        s.lanes = PIXELS if s.depthwise else choose_lanes(&s)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
     if work < SERIAL_WORK:
         threads = 1

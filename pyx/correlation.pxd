@@ -6,7 +6,8 @@
 
 from geometry cimport larger, positions, smaller
 from panel cimport pack_panel, unpack_panel
-from plan cimport CHUNK, MAX_PIXELS, Sum, pass_start, pass_taps
+from depthwise cimport depth_plane
+from plan cimport CHUNK, MAX_DEPTH, MAX_PIXELS, Sum, pass_start, pass_taps
 from plane cimport open_planes, planes_size
 from tile cimport CHANNELS, row_count, source_t, widest
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real
@@ -17,7 +18,8 @@ cdef struct Block:
     Py_ssize_t image, images, group, row, column, first_block, last_block
     real* scratch           # room for planes
     const real* planes
-    real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row
+    real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row;
+                            # depthwise: [band_rows][LANES] those of a picture that is narrower than a vector
     real* sums              # CHANNELS: [pixels][panel * LANES] accumulators
     Py_ssize_t* pixel_at    # CHANNELS: [pixels] offset in the planes
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
@@ -26,7 +28,7 @@ cdef struct Block:
 cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept nogil:
     cdef Py_ssize_t pixels
     b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
-    b.strip = <real*> carve(carver, MAX_ROWS * STRIP * LANES, sizeof(real))
+    b.strip = <real*> carve(carver, larger(MAX_ROWS * STRIP, s.band_rows if s.depthwise else 0) * LANES, sizeof(real))
     pixels = MAX_PIXELS + ROWS if s.lanes == CHANNELS else 0
     b.sums = <real*> carve(carver, pixels * PANEL * LANES, sizeof(real))
     b.pixel_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
@@ -120,6 +122,20 @@ cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize
         m += R
 
 
+cdef inline void depth_pass(const Sum* s, const Block* k, const real* weights, const real* bias, real* target,
+                            Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    # Arguments as pixel_pass.
+    cdef real taps[MAX_DEPTH * MAX_DEPTH]
+    cdef Py_ssize_t m, i, j, size = s.h.taps
+    for m in range(k.first_block * ROWS, smaller(k.last_block * ROWS, s.m)):
+        for i in range(size):
+            for j in range(size):
+                taps[s.v.tap[i].shift * size + s.h.tap[j].shift] = weights[m * s.weight_m + s.v.tap[i].kernel * size
+                                                                           + s.h.tap[j].kernel]
+        depth_plane(s.tiles.depth[size], taps, k.planes, s.planes.columns, bias[m],
+                    target + m * s.v.target * s.h.target, rows, columns, s.h.target, k.strip)
+
+
 cdef inline Py_ssize_t list_pixels(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, Py_ssize_t rows,
                                    Py_ssize_t columns) noexcept nogil:
     # Pixels of all images of the block, one after the other; the last is repeated to fill the last tile.
@@ -181,7 +197,10 @@ cdef inline void run_task(const Sum* s, Block* k, const real* source, const real
             columns = smaller(positions(&s.h, b) - k.column, s.band_columns)
             if rows <= 0 or columns <= 0:
                 continue
-            if s.lanes == CHANNELS:
+            if s.depthwise:
+                depth_pass(s, k, weight + k.group * s.weight_group, bias + k.group * s.m,
+                           to + k.row * s.h.target + k.column, rows, columns)
+            elif s.lanes == CHANNELS:
                 channel_pass(s, k, a, b, bias + k.group * s.m, to, rows, columns)
             else:
                 pixel_pass(s, k, a, b, weight + k.group * s.weight_group, bias + k.group * s.m,

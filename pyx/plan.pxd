@@ -13,6 +13,8 @@ from workspace cimport Carver, carve
 
 cdef enum:
     PLANE_BYTES = 384 * 1024        # planes of a task: most of a private L2, which also holds a block of weights
+    DEPTH_BYTES = 48 * 1024         # the same for depthwise tasks, which read their planes once: L1
+    MAX_DEPTH = 7                   # largest kernel with depthwise tiles
     CHUNK = 256                     # summands per tile with channels in lanes: its weights (48 KiB) come from L2
     MAX_PIXELS = 512                # pixels per task with channels in lanes, which bounds its accumulators
 
@@ -27,6 +29,7 @@ cdef struct Sum:
     Py_ssize_t* weight_at           # [depth] offset in the weight
     # the cut into tasks
     Lanes lanes
+    bint depthwise                  # PIXELS, by the tiles of depthwise.pxd
     Planes planes
     Py_ssize_t images, band_rows, band_columns      # what a task covers ...
     Py_ssize_t image_blocks, row_bands, column_bands        # ... and how many such blocks there are
@@ -117,12 +120,20 @@ cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
     return CHANNELS if by_channels < by_pixels else PIXELS
 
 
+cdef inline bint is_depthwise(const Sum* s) noexcept nogil:
+    # Whether the tiles of depthwise.pxd serve this sum: no stride or dilation, and no tap left out.
+    cdef Py_ssize_t k = s.h.taps
+    return (s.c == 1 and s.v.taps == k and (k == 3 or k == 5 or k == MAX_DEPTH) and s.weight_c == k * k
+            and s.v.reach == k - 1 and s.h.reach == k - 1 and s.v.step == 1 and s.h.step == 1
+            and s.v.spacing == 1 and s.h.spacing == 1)
+
+
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
     # Every output is one sum in a fixed order, so the cut may depend on the thread count.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), vectors, room, blocks, wanted
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
-    cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
+    cdef Py_ssize_t budget = (DEPTH_BYTES if s.depthwise else PLANE_BYTES) // <Py_ssize_t> sizeof(real) // channel_planes
     s.images = 1
     s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
     room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace

@@ -15,6 +15,7 @@
 # table, which keeps them functions of their own: inlined into a driver they would compete with it for registers. The sum
 # runs in the order of i, one fused multiply-add at a time: whichever tile computes an output, it has the same bits.
 
+from depthwise cimport (depth_3x1, depth_3x2, depth_5x1, depth_5x2, depth_7x1, depth_7x2, depth_strip_t)
 from vector cimport LANES, MAX_ROWS, ROWS, STRIP, real, splat, vec
 
 cdef enum Lanes:
@@ -31,6 +32,7 @@ ctypedef void (*channel_tile_t)(Py_ssize_t depth, const source_t* rows, const Py
 cdef struct Tiles:
     pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
     channel_tile_t channels[4]                          # [V], R = ROWS
+    depth_strip_t depth[8][3]                           # [K][V]
 
 
 cdef inline void tile(Lanes lanes, Py_ssize_t R, Py_ssize_t V, Py_ssize_t depth,
@@ -155,6 +157,8 @@ cdef inline void pixels_1x1(Py_ssize_t depth, const real* weights, Py_ssize_t we
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:
     # Leftover rows go to flatter tiles, leftover vectors to narrower ones; an R of 4 is ROWS itself at some levels.
+    t.depth[3][2], t.depth[5][2], t.depth[7][2] = depth_3x2, depth_5x2, depth_7x2
+    t.depth[3][1], t.depth[5][1], t.depth[7][1] = depth_3x1, depth_5x1, depth_7x1
     t.channels[3], t.channels[2], t.channels[1] = channels_x3, channels_x2, channels_x1
     t.pixels[4][6], t.pixels[4][3], t.pixels[4][1] = pixels_4x6, pixels_4x3, pixels_4x1
     t.pixels[2][4], t.pixels[2][2], t.pixels[2][1] = pixels_2x4, pixels_2x2, pixels_2x1
