@@ -11,11 +11,12 @@ cimport numpy as cnp
 
 from correlation cimport Block, carve_block, locate, pack_weights, run_task
 from geometry cimport Geometry, larger, smaller
+from groups cimport GroupScratch, carve_groups, cut_into_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_axis, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
                    describe_input_gradient, fill_tables, is_depthwise)
-from tile cimport CHANNELS, PIXELS, list_tiles
+from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, real, splat, vec
-from weight_gradient cimport Walk, WalkPlan, carve_walk, cut_walk, run_walk
+from weight_gradient cimport Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
 
 cdef extern from "stdlib.h" nogil:
@@ -25,6 +26,8 @@ cnp.import_array()
 
 cdef enum:
     SERIAL_WORK = 250_000       # multiply-adds that one thread finishes before a second one has woken up
+    RUNS_PER_THREAD = 16        # tasks go to threads in so many runs: even load, few hand-overs
+    GROUP_BYTES = 256 * 1024    # planes and outputs of a task with groups in the lanes
     IDLE_BLOCKS = 8             # scratch blocks kept for the next call: one for each caller at a time
 
 
@@ -82,8 +85,7 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
     cdef Scratch axes = borrow(), scratch = borrow()
     cdef Carver carver
     cdef Sum s
-    cdef Block block
-    cdef Py_ssize_t task, outputs, work, pack_tasks
+    cdef Py_ssize_t task, run, runs, outputs, work, pack_tasks
     cdef size_t shared, own
     cdef char* base
     cdef real* b
@@ -93,24 +95,25 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
     plan_axes(&s, g, forward, &carver)
     if forward:
         describe_forward(&s, g, True)
-        s.depthwise = is_depthwise(&s)
-        s.lanes = PIXELS if s.depthwise else choose_lanes(&s)
-        if s.lanes == CHANNELS:
-            describe_forward(&s, g, False)
     else:
         describe_input_gradient(&s, g)
-        s.depthwise = is_depthwise(&s)
-        s.lanes = PIXELS if s.depthwise else choose_lanes(&s)
+    s.lanes = choose_lanes(&s)
+    s.depthwise = s.lanes == PIXELS and is_depthwise(&s)
+    if forward and s.lanes != PIXELS:
+        describe_forward(&s, g, False)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
     if work < SERIAL_WORK:
         threads = 1
-    cut_into_tasks(&s, threads)
+    if s.lanes == GROUPS:
+        cut_into_groups(&s, GROUP_BYTES // sizeof(real))
+    else:
+        cut_into_tasks(&s, threads)
     outputs = s.groups * s.m
     carver.base, carver.used = NULL, 0
     carve_tables(&s, &carver)
     carve(&carver, outputs, sizeof(real))
     shared, carver.used = carver.used, 0
-    carve_block(&block, &s, &carver)
+    serve(&s, &carver, 0, 0, NULL, NULL, NULL, NULL)
     own = carver.used
     base = scratch.reserve(shared + own * threads)
     carver.base, carver.used = base, 0
@@ -127,8 +130,9 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
         for task in prange(pack_tasks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
             pack_weights(&s, w, task)
         # Parallel over blocks of the target: disjoint outputs, planes private to the thread.
-        for task in prange(s.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
-            serve(&s, base + shared + own * threadid(), task, x, w, b, y)
+        runs = smaller(s.tasks, threads * RUNS_PER_THREAD)
+        for run in prange(runs, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
+            serve_run(&s, base + shared + own * threadid(), run, runs, x, w, b, y)
     give_back(scratch)
     give_back(axes)
 
@@ -138,23 +142,51 @@ cdef void plan_axes(Sum* s, const Geometry* g, bint forward, Carver* carver) noe
     carve_axis(&s.h, carver, g.kw, 1 if forward else smaller(g.stride_w, g.iw))
 
 
-cdef void serve(const Sum* s, char* base, Py_ssize_t task, const real* x, const real* weight,
+cdef void serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x, const real* weight,
                 const real* bias, real* y) noexcept nogil:
+    # Tasks first .. last on one thread's scratch; none of them, and no base, to learn its size.
     cdef Block block
+    cdef GroupScratch groups
+    cdef Py_ssize_t task
+    if s.lanes == GROUPS:
+        carve_groups(&groups, s, carver)
+        for task in range(first, last):
+            run_group_task(s, &groups, task, x, weight, bias, y)
+    else:
+        carve_block(&block, s, carver)
+        for task in range(first, last):
+            locate(&block, s, task)
+            run_task(s, &block, x, weight, bias, y)
+
+
+cdef void serve_run(const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs, const real* x, const real* weight,
+                    const real* bias, real* y) noexcept nogil:
     cdef Carver carver
     carver.base, carver.used = base, 0
-    carve_block(&block, s, &carver)
-    locate(&block, s, task)
-    run_task(s, &block, x, weight, bias, y)
+    serve(s, &carver, run * s.tasks // runs, (run + 1) * s.tasks // runs, x, weight, bias, y)
 
 
-cdef void walk(const WalkPlan* w, const Sum* s, char* base, Py_ssize_t task, const Geometry* g,
+cdef void walk(const WalkPlan* w, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const Geometry* g,
                const real* x, const real* dy, real* dw) noexcept nogil:
+    # As serve().
     cdef Walk k
+    cdef GroupScratch groups
+    cdef Py_ssize_t task
+    if s.lanes == GROUPS:
+        carve_groups(&groups, s, carver)
+        for task in range(first, last):
+            run_group_walk(s, &groups, task, x, dy, dw)
+    else:
+        carve_walk(&k, w, s, carver)
+        for task in range(first, last):
+            run_walk(w, s, &k, task, g, x, dy, dw)
+
+
+cdef void walk_task(const WalkPlan* w, const Sum* s, char* base, Py_ssize_t task, const Geometry* g,
+                    const real* x, const real* dy, real* dw) noexcept nogil:
     cdef Carver carver
     carver.base, carver.used = base, 0
-    carve_walk(&k, w, s, &carver)
-    run_walk(w, s, &k, task, g, x, dy, dw)
+    walk(w, s, &carver, task, task + 1, g, x, dy, dw)
 
 
 def forward(geometry, x, weight, bias, y, int threads):
@@ -186,7 +218,6 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef Carver carver
     cdef Sum s
     cdef WalkPlan w
-    cdef Walk k
     cdef Py_ssize_t task
     cdef size_t shared, own
     cdef char* base
@@ -198,11 +229,16 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     describe_forward(&s, g, False)
     if g.n * g.oc * (g.ic // g.groups) * s.v.taps * s.h.taps * g.oh * g.ow < SERIAL_WORK:
         threads = 1
-    cut_walk(&w, &s, threads)
+    s.lanes = choose_walk_lanes(&s)
+    if s.lanes == GROUPS:
+        cut_into_groups(&s, GROUP_BYTES // sizeof(real))
+        w.tasks = s.m_blocks
+    else:
+        cut_walk(&w, &s, threads)
     carver.base, carver.used = NULL, 0
     carve_tables(&s, &carver)
     shared, carver.used = carver.used, 0
-    carve_walk(&k, &w, &s, &carver)
+    walk(&w, &s, &carver, 0, 0, g, NULL, NULL, NULL)
     own = carver.used
     if s.depth == 0 or s.m == 0 or g.n == 0 or g.oh == 0 or g.ow == 0:
         give_back(axes)
@@ -216,7 +252,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
         list_tiles(&s.tiles)
         # Parallel over blocks of dw: each task sums over the whole batch, so nothing is added twice or in another order.
         for task in prange(w.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
-            walk(&w, &s, base + shared + own * threadid(), task, g, px, pdy, pdw)
+            walk_task(&w, &s, base + shared + own * threadid(), task, g, px, pdy, pdw)
     give_back(axes)
     give_back(scratch)
 

@@ -5,21 +5,20 @@
 # `at` is an increasing offset table, as the tile's own. The same two functions pack weights, transpose an output
 # gradient, and write accumulators that hold channels in lanes back to channel-major arrays.
 
-from libc.string cimport memset
-
 from geometry cimport smaller
 from vector cimport LANES, MAX_LANES, real, vec, zip_high, zip_low
 
 
-cdef inline void transpose_square(const real* source, Py_ssize_t source_row, real* target,
-                                  Py_ssize_t target_row) noexcept nogil:
-    # A block of LANES x LANES numbers. Zipping row i with row i + LANES / 2 is a perfect shuffle of the rows; done
+cdef inline void transpose_square(const real* source, Py_ssize_t source_row, Py_ssize_t source_rows, real* target,
+                                  Py_ssize_t target_row, Py_ssize_t target_rows) noexcept nogil:
+    # A block of LANES x LANES numbers, of which `source_rows` rows may be read (the last stands for the missing ones)
+    # and `target_rows` rows are written. Zipping row i with row i + LANES / 2 is a perfect shuffle of the rows; done
     # log2(LANES) times it has exchanged all bits of the row index with those of the lane index.
     cdef vec a[MAX_LANES]
     cdef vec b[MAX_LANES]
     cdef Py_ssize_t i, half = LANES // 2, turn
     for i in range(LANES):
-        a[i] = (<const vec*> (source + i * source_row))[0]
+        a[i] = (<const vec*> (source + smaller(i, source_rows - 1) * source_row))[0]
     for turn in range(4):
         if (1 << turn) < LANES:
             for i in range(half):
@@ -27,42 +26,47 @@ cdef inline void transpose_square(const real* source, Py_ssize_t source_row, rea
             for i in range(LANES):
                 a[i] = b[i]
     for i in range(LANES):
-        (<vec*> (target + i * target_row))[0] = a[i]
+        if i < target_rows:
+            (<vec*> (target + i * target_row))[0] = a[i]
+
+
+cdef inline bint in_order(const Py_ssize_t* at) noexcept nogil:
+    # Whether the next LANES offsets of an increasing table are neighbours.
+    return at[LANES - 1] - at[0] == LANES - 1
 
 
 cdef inline void pack_panel(real* panel, Py_ssize_t width, const real* source, Py_ssize_t stride, Py_ssize_t lanes,
                             const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:
-    # Lanes from `lanes` to `width` are zero.
-    cdef Py_ssize_t i = 0, count, r, j
-    if lanes < width:
-        memset(panel, 0, depth * width * sizeof(real))
+    # `width` is `lanes` rounded up to whole vectors; what the lanes beyond hold is some number of the last row.
+    cdef Py_ssize_t i = 0, r, j
     while i < depth:
-        # As many rows as a vector has lanes, if their numbers lie side by side in the source.
-        count = smaller(LANES, depth - i)
-        r = 0
-        if count == LANES and at[i + LANES - 1] - at[i] == LANES - 1:
-            while r + LANES <= lanes:
-                transpose_square(source + r * stride + at[i], stride, panel + i * width + r, width)
+        if i + LANES <= depth and in_order(at + i):
+            r = 0
+            while r < lanes:
+                transpose_square(source + r * stride + at[i], stride, smaller(lanes - r, LANES),
+                                 panel + i * width + r, width, LANES)
                 r += LANES
-        while r < lanes:
-            for j in range(i, i + count):
-                panel[j * width + r] = source[r * stride + at[j]]
-            r += 1
-        i += count
+            i += LANES
+        else:
+            for j in range(i, smaller(i + LANES, depth)):
+                for r in range(width):
+                    panel[j * width + r] = source[smaller(r, lanes - 1) * stride + at[j]]
+            i += LANES
 
 
 cdef inline void unpack_panel(const real* panel, Py_ssize_t width, real* target, Py_ssize_t stride, Py_ssize_t lanes,
                               const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:
-    cdef Py_ssize_t i = 0, count, r, j
+    cdef Py_ssize_t i = 0, r, j
     while i < depth:
-        count = smaller(LANES, depth - i)
-        r = 0
-        if count == LANES and at[i + LANES - 1] - at[i] == LANES - 1:
-            while r + LANES <= lanes:
-                transpose_square(panel + i * width + r, width, target + r * stride + at[i], stride)
+        if i + LANES <= depth and in_order(at + i):
+            r = 0
+            while r < lanes:
+                transpose_square(panel + i * width + r, width, LANES, target + r * stride + at[i], stride,
+                                 smaller(lanes - r, LANES))
                 r += LANES
-        while r < lanes:
-            for j in range(i, i + count):
-                target[r * stride + at[j]] = panel[j * width + r]
-            r += 1
-        i += count
+            i += LANES
+        else:
+            for j in range(i, smaller(i + LANES, depth)):
+                for r in range(lanes):
+                    target[r * stride + at[j]] = panel[j * width + r]
+            i += LANES

@@ -7,7 +7,9 @@
 from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
                        span, taps_of_pass)
 from plane cimport Planes, planes_size, shape_planes
-from tile cimport CHANNELS, PIXELS, Lanes, Tiles
+from libc.math cimport INFINITY
+
+from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Tiles
 from vector cimport LANES, PANEL, ROWS, STRIP, real
 from workspace cimport Carver, carve
 
@@ -92,7 +94,7 @@ cdef inline void fill_tables(Sum* s) noexcept nogil:
                         tv, th = s.v.tap + j, s.h.tap + k
                         s.source_at[i] = (c * s.planes.channel
                                           + (tv.residue * s.h.residues + th.residue) * s.planes.plane
-                                          + tv.shift * s.planes.columns + th.shift)
+                                          + (tv.shift * s.planes.columns + th.shift) * s.planes.place)
                         s.weight_at[i] = c * s.weight_c + tv.kernel * s.kernel_w + th.kernel
                         i += 1
 
@@ -103,29 +105,55 @@ cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t le
     return ceil_div(larger(count, 1), ceil_div(larger(count, 1), length))
 
 
-cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
-    # What lies in the lanes: the choice that wastes fewer multiply-adds on lanes and rows that nobody asked for.
-    #   PIXELS    rows of positions one after the other, with `reach` junk columns between two rows; stores go straight out
-        #   CHANNELS  no junk, images merge; but the weights are packed (about 0.6 cycles per number if they lie in order, 1.6
-    #             if not, which only a batch pays back) and the output is transposed (about 1 cycle per number)
-    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), pixels = rows * columns
-    cdef Py_ssize_t taps = larger(pass_taps(s, 0, 0), 1)
-    cdef double by_pixels, by_channels
-    by_pixels = s.m * smaller(ceil_div(rows * (columns + s.h.reach), LANES), rows * ceil_div(columns, LANES))
-    by_channels = ceil_div(s.m, LANES) * <double> pixels
-    if s.n == 1:
-        by_channels = ceil_div(s.m, LANES) * <double> (ceil_div(pixels, ROWS) * ROWS)
-        by_channels += s.m * (0.6 if s.weight_m > s.weight_c else 1.6)
-    by_channels += s.m * <double> pixels / (larger(s.c, 1) * taps)
-    return CHANNELS if by_channels < by_pixels else PIXELS
-
-
 cdef inline bint is_depthwise(const Sum* s) noexcept nogil:
     # Whether the tiles of depthwise.pxd serve this sum: no stride or dilation, and no tap left out.
     cdef Py_ssize_t k = s.h.taps
     return (s.c == 1 and s.v.taps == k and (k == 3 or k == 5 or k == MAX_DEPTH) and s.weight_c == k * k
             and s.v.reach == k - 1 and s.h.reach == k - 1 and s.v.step == 1 and s.h.step == 1
             and s.v.spacing == 1 and s.h.spacing == 1)
+
+
+cdef inline double work_along(const Axis* axis, Py_ssize_t lanes) noexcept nogil:
+    # Positions times taps of all passes; with `lanes`, vectors times taps, where rows follow each other across the reach.
+    cdef Py_ssize_t a, count
+    cdef double work = 0
+    for a in range(axis.passes):
+        count = positions(axis, a)
+        if lanes == 1:
+            work += <double> taps_of_pass(axis, a) * count
+        else:
+            work += taps_of_pass(axis, a) * smaller_double((count + axis.reach) / <double> lanes, ceil_div(count, lanes))
+    return work
+
+
+cdef inline double smaller_double(double a, double b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
+    # What lies in the lanes: the choice that costs fewest cycles per image and group, a multiply-add of vectors being one.
+    #   PIXELS    junk between two rows; a task per group; outputs go straight to their rows unless a stride spaces them
+    #   CHANNELS  no junk, images merge; weights are packed (0.6 cycles a number if they lie in order, 1.6 if not, which
+    #             a batch pays back) and outputs transposed (0.5 cycles a number, 1.5 if spaced)
+    #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
+    # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
+    cdef double products = s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
+    cdef double targets = s.m * <double> s.v.target * s.h.target, sources = s.c * <double> s.v.source * s.h.source
+    cdef bint spaced = s.h.spacing > 1
+    cdef double by_pixels, by_channels, by_groups = INFINITY
+    by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES) * (0.5 if is_depthwise(s) else 1.0)
+    by_pixels += targets * (2.0 if spaced else 0.1) + 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
+    by_channels = ceil_div(s.m, LANES) * products * (1 if s.n > 1 else <double> ceil_div(rows * columns, ROWS) * ROWS
+                                                     / larger(rows * columns, 1))
+    by_channels += targets * (1.5 if spaced else 0.5)
+    if s.n == 1:
+        by_channels += s.m * s.c * s.v.taps * s.h.taps * (0.6 if s.weight_m > s.weight_c else 1.6)
+    if s.groups > 1 and s.c * span(&s.h, columns) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real) <= PLANE_BYTES:
+        by_groups = (s.m * products * 1.2 + (sources + targets) * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
+    if by_groups < by_pixels and by_groups < by_channels:
+        return GROUPS
+    return CHANNELS if by_channels < by_pixels else PIXELS
 
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:

@@ -14,12 +14,14 @@ from vector cimport LANES, STRIP, real
 cdef struct Planes:
     bint copied
     Py_ssize_t rows, columns            # positions per plane
+    Py_ssize_t place                    # numbers per position: 1, or a vector of groups (groups.pxd)
     Py_ssize_t plane, channel, image    # distances in numbers
 
 
 cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_ssize_t channels,
                               Py_ssize_t source_image, Py_ssize_t band_rows, Py_ssize_t band_columns,
                               bint may_overrun) noexcept nogil:
+    planes.place = 1
     planes.copied = may_overrun or not (within_source(v) and within_source(h))
     if not planes.copied:
         planes.rows, planes.columns = v.source, h.source

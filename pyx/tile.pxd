@@ -21,6 +21,7 @@ from vector cimport LANES, MAX_ROWS, ROWS, STRIP, real, splat, vec
 cdef enum Lanes:
     PIXELS
     CHANNELS
+    GROUPS          # not by this tile: groups.pxd
 
 ctypedef const real* source_t
 ctypedef void (*pixel_tile_t)(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,

@@ -10,11 +10,11 @@
 
 from libc.string cimport memset
 
-from geometry cimport Geometry, ceil_div, larger, smaller
+from geometry cimport Geometry, ceil_div, larger, smaller, span
 from panel cimport pack_panel, unpack_panel
 from plan cimport CHUNK, PLANE_BYTES, Sum
 from plane cimport open_planes, planes_size, shape_planes
-from tile cimport source_t
+from tile cimport CHANNELS, GROUPS, Lanes, source_t
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, real
 from workspace cimport Carver, carve
 
@@ -33,6 +33,15 @@ cdef struct WalkPlan:
     Py_ssize_t channels, channel_blocks     # input channels per task
     Py_ssize_t panel, blocks                # vectors of output channels per task
     Py_ssize_t tasks
+
+
+cdef inline Lanes choose_walk_lanes(const Sum* s) noexcept nogil:
+    # Groups in the lanes where output channels would leave more of them empty.
+    cdef Py_ssize_t row = s.c * span(&s.h, s.h.target) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
+    cdef bint fits = row <= PLANE_BYTES
+    if fits and smaller(s.groups, LANES) > smaller(s.m, LANES):
+        return GROUPS
+    return CHANNELS
 
 
 cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogil:
