@@ -1,0 +1,230 @@
+"""Batch normalization, forward and backward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconv._arguments import flag, real, shown
+from pyconv._arrays import Array, prepare
+from pyconv.functional._passes import ALL, Gradients, check_gradient, read_needs
+
+OPTIONAL = ("running_mean", "running_var", "weight", "bias")
+
+
+def batch_norm(
+    input: npt.ArrayLike,
+    running_mean: Array | None,
+    running_var: Array | None,
+    weight: npt.ArrayLike | None = None,
+    bias: npt.ArrayLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Array:
+    """Give every channel the same mean and variance: ``y = (x - mean) / sqrt(var + eps) * weight + bias``.
+
+    In training, mean and variance are those of each channel of this batch (the variance divided by the count m), and
+    the running ones follow: ``running = (1 - momentum)*running + momentum*batch``, there with the variance divided by m
+    - 1.  Otherwise the running ones are used.
+
+    Parameters
+    ----------
+    input : array, (N, C, ...)
+        The batch.
+    running_mean, running_var : ndarray, (C,), or None
+        Statistics of earlier batches.  Updated in place in training, if given; needed otherwise.
+    weight, bias : array, (C,), optional
+        Factor and summand of each channel.
+    training : bool, default False
+        Whether to use the statistics of this batch.
+    momentum : float, default 0.1
+        Share of this batch in the running statistics.
+    eps : float, default 1e-5
+        Added to the variance.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `input`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of a type or dtype that cannot be meant, shapes do not fit together, or there is one value per
+        channel only and `training` is on.
+
+    Notes
+    -----
+    Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift"
+    (arXiv:1502.03167), algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv.functional as F
+    >>> mean, var = np.zeros(1), np.ones(1)
+    >>> F.batch_norm(np.array([[1.0], [3.0]]), mean, var, training=True, eps=0.0).tolist()
+    [[-1.0], [1.0]]
+    >>> mean.tolist(), var.tolist()
+    ([0.2], [1.1])
+    """
+    op = "batch_norm"
+    is_training, small = flag(op, "training", training), _epsilon(op, eps)
+    share = real(op, "momentum", momentum)
+    x, mean, var, w, b = prepare(
+        op, OPTIONAL, input=input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
+    )
+    _check_shapes(op, x, is_training, running_mean=mean, running_var=var, weight=w, bias=b)
+    if is_training:
+        for name, running in (("running_mean", running_mean), ("running_var", running_var)):
+            _check_updatable(op, name, running)
+        mean, var = _statistics(x)
+        count = x.size // x.shape[1] if x.size else 0
+        if count:
+            _follow(running_mean, mean, share)
+            _follow(running_var, var * (count / (count - 1)), share)
+    y: Array = x - _per_channel(mean, x.ndim)
+    scale = 1 / np.sqrt(var + small)
+    y *= _per_channel(scale if w is None else scale * w, x.ndim)
+    if b is not None:
+        y += _per_channel(b, x.ndim)
+    return y
+
+
+def batch_norm_backward(
+    grad_output: npt.ArrayLike,
+    input: npt.ArrayLike,
+    running_mean: npt.ArrayLike | None,
+    running_var: npt.ArrayLike | None,
+    weight: npt.ArrayLike | None = None,
+    training: bool = False,
+    eps: float = 1e-5,
+    *,
+    needs: Sequence[bool] = ALL,
+) -> Gradients:
+    """Compute the gradients of `batch_norm` with respect to input, weight and bias.
+
+    With ``z = (x - mean) / sqrt(var + eps)`` and sums over everything but the channel, ``dw = sum(dy*z)``, ``db =
+    sum(dy)`` and, in training, ``dx = weight / sqrt(var + eps) * (dy - db/m - z*dw/m)``; otherwise, where mean and
+    variance are constants, only its first term.
+
+    Parameters
+    ----------
+    grad_output : array, (N, C, ...)
+        dy, the gradient with respect to the output.
+    input, running_mean, running_var, weight, training, eps
+        As given to `batch_norm`; the running statistics do not matter in training, and are never changed here.
+    needs : three of bool, default (True, True, True)
+        Which gradients to compute: with respect to `input`, `weight`, bias.
+
+    Returns
+    -------
+    grad_input, grad_weight, grad_bias : ndarray or None
+        Of the shapes of `input`, ``(C,)`` and ``(C,)``; None where not needed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `batch_norm`; also if `grad_output` does not have the shape of `input`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv.functional as F
+    >>> x = np.array([[1.0], [3.0]])
+    >>> dx, dw, db = F.batch_norm_backward(np.array([[1.0], [0.0]]), x, None, None, training=True, eps=0.0)
+    >>> dx.tolist(), dw.tolist(), db.tolist()
+    ([[0.0], [0.0]], [-1.0], [1.0])
+    """
+    op = "batch_norm_backward"
+    needs_x, needs_w, needs_b = read_needs(op, needs)
+    is_training, small = flag(op, "training", training), _epsilon(op, eps)
+    dy, x, mean, var, w = prepare(
+        op,
+        OPTIONAL,
+        grad_output=grad_output,
+        input=input,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+    )
+    _check_shapes(op, x, is_training, running_mean=mean, running_var=var, weight=w)
+    check_gradient(op, dy.shape, x.shape)
+    if is_training:
+        mean, var = _statistics(x)
+    axes = _all_but_channel(x)
+    scale = 1 / np.sqrt(var + small)
+    z = (x - _per_channel(mean, x.ndim)) * _per_channel(scale, x.ndim)
+    dw, db = (dy * z).sum(axis=axes), dy.sum(axis=axes)
+    dx = None
+    if needs_x:
+        dx = dy.copy()
+        if is_training and x.size:
+            share = dy.dtype.type(x.shape[1] / x.size)
+            dx -= _per_channel(db * share, x.ndim)
+            dx -= z * _per_channel(dw * share, x.ndim)
+        dx *= _per_channel(scale if w is None else scale * w, x.ndim)
+    return dx, dw if needs_w else None, db if needs_b else None
+
+
+def _epsilon(op: str, eps: object) -> float:
+    value = real(op, "eps", eps)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{op}: eps must be a number that is not negative, but it is {value}")
+    return value
+
+
+def _check_shapes(op: str, x: Array, training: bool, **channels: Any) -> None:
+    if x.ndim < 2:
+        raise ValueError(f"{op}: input must have the shape (N, C, ...), but its shape is {x.shape}")
+    for name, array in channels.items():
+        if array is not None and array.shape != x.shape[1:2]:
+            raise ValueError(
+                f"{op}: {name} must have one value per channel, the shape {x.shape[1:2]}, "
+                f"but its shape is {array.shape}"
+            )
+    if training and x.size and x.size == x.shape[1]:
+        raise ValueError(f"{op}: training needs more than one value per channel, but the shape of input is {x.shape}")
+    if not training and (channels["running_mean"] is None or channels["running_var"] is None):
+        raise ValueError(f"{op}: running_mean and running_var must be given when training is False")
+
+
+def _check_updatable(op: str, name: str, running: object) -> None:
+    if running is None:
+        return
+    if not isinstance(running, np.ndarray) or running.dtype.kind != "f":
+        raise TypeError(
+            f"{op}: {name} is updated in place, so it must be an array of floating point, but it is {shown(running)}"
+        )
+    if not running.flags.writeable:
+        raise ValueError(f"{op}: {name} is updated in place, so it must be writeable, but it is read-only")
+
+
+def _follow(running: Array | None, batch: Array, momentum: float) -> None:
+    if running is not None:
+        running *= 1 - momentum
+        running += (momentum * batch).astype(running.dtype, copy=False)
+
+
+def _all_but_channel(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _statistics(x: Array) -> tuple[Array, Array]:
+    """Mean and variance of each channel; of none, zero and one."""
+    if not x.size:
+        return np.zeros(x.shape[1], x.dtype), np.ones(x.shape[1], x.dtype)
+    axes = _all_but_channel(x)
+    mean: Array = x.mean(axis=axes)
+    centred = x - _per_channel(mean, x.ndim)
+    return mean, np.square(centred, out=centred).mean(axis=axes)
+
+
+def _per_channel(values: Array, axes: int) -> Array:
+    """Values of shape (C,) in the shape in which they broadcast over (N, C, ...)."""
+    return values.reshape(-1, *(1,) * (axes - 2))
