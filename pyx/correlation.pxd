@@ -58,7 +58,8 @@ cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task)
         for b in range(s.h.passes):
             start, depth = pass_start(s, a, b), s.c * pass_taps(s, a, b)
             pack_panel(packed + s.packed_m * start + m * depth, width, weight + group * s.weight_group + m * s.weight_m,
-                       s.weight_m, smaller(width, s.m - m), s.weight_at + start, depth)
+                       s.weight_m, smaller(width, s.m - m), s.weight_at + start, depth,
+                       weight + s.groups * s.weight_group)
 
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
                              Py_ssize_t at, Py_ssize_t pitch, Py_ssize_t columns,
@@ -69,7 +70,7 @@ cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, 
     cdef real* to
     while done < width:
         row, column = (at + done) // pitch, (at + done) % pitch
-        count = smaller(columns - column, width - done)
+        count = larger(smaller(columns - column, width - done), 0)
         for r in range(R):
             line = strip + r * (STRIP * LANES) + done
             to = target + r * target_m + row * row_step + column * column_step
@@ -97,6 +98,11 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const re
             at += pitch - at % pitch
         left = (end - at + LANES - 1) // LANES
         vectors = full if left > middle else middle if left > 1 else 1
+        if not s.planes.copied:
+            # Nothing lies behind the source: a last strip moves left, and computes some outputs once more.
+            while vectors * LANES > end:
+                vectors = middle if vectors > middle else 1
+            at = smaller(at, end - vectors * LANES)
         direct = at + vectors * LANES <= end and (seamless or (column_step == 1
                                                                and at % pitch + vectors * LANES <= columns))
         c, c_row = k.strip, STRIP * LANES

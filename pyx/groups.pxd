@@ -50,8 +50,8 @@ cdef inline void clear_vectors(real* to, Py_ssize_t count) noexcept nogil:
 
 
 cdef inline const real* open_group_planes(const Sum* s, GroupScratch* k, const real* source, Py_ssize_t lanes,
-                                          Py_ssize_t row) noexcept nogil:
-    # The planes of a block from target row `row` on.  source: first channel of the block's first group
+                                          Py_ssize_t row, const real* end) noexcept nogil:
+    # The planes of a block from target row `row` on.  source: first channel of the block's first group, `end`: of it all
     cdef Py_ssize_t area = s.v.source * s.h.source, first = s.v.origin + row * s.v.pace, rows = s.planes.rows, c, i
     cdef Py_ssize_t top = smaller(larger(-first, 0), rows), bottom = larger(smaller(s.v.source - first, rows), top)
     cdef Py_ssize_t left = smaller(larger(-s.h.origin, 0), s.planes.columns)
@@ -60,7 +60,7 @@ cdef inline const real* open_group_planes(const Sum* s, GroupScratch* k, const r
     for c in range(s.c):
         to = k.planes + c * s.planes.channel
         pack_panel(k.flat if s.planes.copied else to, LANES, source + c * area + (first + top) * s.h.source,
-                   s.c * area, lanes, k.count, (bottom - top) * s.h.source)
+                   s.c * area, lanes, k.count, (bottom - top) * s.h.source, end)
         if s.planes.copied:
             clear_vectors(to, top * s.planes.columns)
             for i in range(top, bottom):
@@ -107,7 +107,7 @@ cdef inline void group_row(Py_ssize_t count, Py_ssize_t depth, const real* weigh
 
 
 cdef inline void pack_group_weights(const Sum* s, GroupScratch* k, const real* weight, const real* bias,
-                                    Py_ssize_t lanes) noexcept nogil:
+                                    Py_ssize_t lanes, const real* end) noexcept nogil:
     # weight, bias: of the block's first group. The bias vector follows the weights of its channel.
     cdef Py_ssize_t m, a, b, r, start
     cdef real* to
@@ -118,7 +118,7 @@ cdef inline void pack_group_weights(const Sum* s, GroupScratch* k, const real* w
                 # One pass at a time: the table increases only within one.
                 start = pass_start(s, a, b)
                 pack_panel(to + start * LANES, LANES, weight + m * s.weight_m, s.weight_group, lanes,
-                           s.weight_at + start, s.c * pass_taps(s, a, b))
+                           s.weight_at + start, s.c * pass_taps(s, a, b), end)
         for r in range(LANES):
             to[s.depth * LANES + r] = bias[smaller(r, lanes - 1) * s.m + m]
 
@@ -133,8 +133,10 @@ cdef inline void run_group_task(const Sum* s, GroupScratch* k, Py_ssize_t task, 
     cdef const real* planes
     cdef const real* packed
     cdef real* out
-    planes = open_group_planes(s, k, source + image * s.source_image + group * s.c * s.v.source * s.h.source, lanes, row)
-    pack_group_weights(s, k, weight + group * s.weight_group, bias + group * s.m, lanes)
+    planes = open_group_planes(s, k, source + image * s.source_image + group * s.c * s.v.source * s.h.source, lanes, row,
+                               source + s.n * s.source_image)
+    pack_group_weights(s, k, weight + group * s.weight_group, bias + group * s.m, lanes,
+                       weight + s.groups * s.weight_group)
     for m in range(s.m):
         packed = k.weights + m * (s.depth + 1) * LANES
         for a in range(s.v.passes):
@@ -187,10 +189,10 @@ cdef inline void run_group_walk(const Sum* s, GroupScratch* k, Py_ssize_t block,
             row = band * s.band_rows
             rows = smaller(s.band_rows, s.v.target - row)
             planes = open_group_planes(s, k, x + image * s.source_image + group * s.c * s.v.source * s.h.source, lanes,
-                                       row)
+                                       row, x + s.n * s.source_image)
             for m in range(s.m):
                 pack_panel(k.out, LANES, dy + image * s.target_image + (group * s.m + m) * area + row * s.h.target,
-                           s.m * area, lanes, k.count, rows * s.h.target)
+                           s.m * area, lanes, k.count, rows * s.h.target, dy + s.n * s.target_image)
                 sums, i = k.weights + m * (s.depth + 1) * LANES, 0
                 while i + 9 <= s.depth:
                     group_dots(9, rows, s.h.target, planes, row_step, step, s.source_at + i, k.out, sums + i * LANES)

@@ -30,43 +30,62 @@ cdef inline void transpose_square(const real* source, Py_ssize_t source_row, Py_
             (<vec*> (target + i * target_row))[0] = a[i]
 
 
-cdef inline bint in_order(const Py_ssize_t* at) noexcept nogil:
-    # Whether the next LANES offsets of an increasing table are neighbours.
-    return at[LANES - 1] - at[0] == LANES - 1
+cdef inline Py_ssize_t run_length(const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:
+    # How many of the next offsets, up to a vector of them, are neighbours of the first.
+    cdef Py_ssize_t i = 1
+    depth = smaller(depth, LANES)
+    if at[depth - 1] - at[0] == depth - 1:
+        return depth
+    while i < depth and at[i] - at[0] == i:
+        i += 1
+    return i
 
 
 cdef inline void pack_panel(real* panel, Py_ssize_t width, const real* source, Py_ssize_t stride, Py_ssize_t lanes,
-                            const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:
+                            const Py_ssize_t* at, Py_ssize_t depth, const real* end) noexcept nogil:
     # `width` is `lanes` rounded up to whole vectors; what the lanes beyond hold is some number of the last row.
-    cdef Py_ssize_t i = 0, r, j
-    while i < depth:
-        if i + LANES <= depth and in_order(at + i):
+    # Numbers from `end` on are not read.
+    cdef Py_ssize_t i = 0, r, j, run
+    if stride == 1:
+        # The lanes are neighbours already.
+        for i in range(depth):
             r = 0
-            while r < lanes:
-                transpose_square(source + r * stride + at[i], stride, smaller(lanes - r, LANES),
-                                 panel + i * width + r, width, LANES)
+            while r < width and source + at[i] + r + LANES <= end:
+                (<vec*> (panel + i * width + r))[0] = (<const vec*> (source + at[i] + r))[0]
                 r += LANES
-            i += LANES
-        else:
-            for j in range(i, smaller(i + LANES, depth)):
-                for r in range(width):
-                    panel[j * width + r] = source[smaller(r, lanes - 1) * stride + at[j]]
-            i += LANES
+            while r < width:
+                panel[i * width + r] = source[at[i] + smaller(r, lanes - 1)]
+                r += 1
+        return
+    while i < depth:
+        run = run_length(at + i, depth - i)
+        r = 0
+        if 2 * run >= LANES:
+            # A run shorter than a vector is read with what follows it, where that exists.
+            while r < lanes and source + smaller(r + LANES, lanes) * stride - stride + at[i] + LANES <= end:
+                transpose_square(source + r * stride + at[i], stride, smaller(lanes - r, LANES),
+                                 panel + i * width + r, width, run)
+                r += LANES
+        while r < width:
+            for j in range(i, i + run):
+                panel[j * width + r] = source[smaller(r, lanes - 1) * stride + at[j]]
+            r += 1
+        i += run
 
 
 cdef inline void unpack_panel(const real* panel, Py_ssize_t width, real* target, Py_ssize_t stride, Py_ssize_t lanes,
                               const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:
-    cdef Py_ssize_t i = 0, r, j
+    cdef Py_ssize_t i = 0, r, j, run
     while i < depth:
-        if i + LANES <= depth and in_order(at + i):
-            r = 0
+        run = run_length(at + i, depth - i)
+        r = 0
+        if run == LANES:
             while r < lanes:
                 transpose_square(panel + i * width + r, width, LANES, target + r * stride + at[i], stride,
                                  smaller(lanes - r, LANES))
                 r += LANES
-            i += LANES
-        else:
-            for j in range(i, smaller(i + LANES, depth)):
-                for r in range(lanes):
-                    target[r * stride + at[j]] = panel[j * width + r]
-            i += LANES
+        while r < lanes:
+            for j in range(i, i + run):
+                target[r * stride + at[j]] = panel[j * width + r]
+            r += 1
+        i += run

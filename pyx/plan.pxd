@@ -130,11 +130,23 @@ cdef inline double smaller_double(double a, double b) noexcept nogil:
     return a if a < b else b
 
 
+cdef inline double packing_cost(const Sum* s) noexcept nogil:
+    # Cycles per weight to put channels m into lanes (panel.pxd).
+    if s.weight_m == 1:
+        return 0.15             # they are neighbours
+    if s.weight_m > s.weight_c:
+        return 0.5              # squares, transposed
+    if s.v.passes * s.h.passes == 1 and 2 * s.weight_m >= LANES:
+        return 0.9              # squares, partly used
+    return 2.5                  # one by one
+
+
 cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
     # What lies in the lanes: the choice that costs fewest cycles per image and group, a multiply-add of vectors being one.
-    #   PIXELS    junk between two rows; a task per group; outputs go straight to their rows unless a stride spaces them
-    #   CHANNELS  no junk, images merge; weights are packed (0.6 cycles a number if they lie in order, 1.6 if not, which
-    #             a batch pays back) and outputs transposed (0.5 cycles a number, 1.5 if spaced)
+    #   PIXELS    junk between two rows, at least one vector; a task per group; outputs go straight to their rows unless a
+    #             stride spaces them; weights of a gradient, scattered, take 1.9 cycles a number on their way from memory
+    #   CHANNELS  no junk, images merge; weights are packed, which a batch pays back, and outputs transposed (0.5 cycles a
+    #             number, 1.5 if spaced)
     #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
     # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
@@ -143,17 +155,26 @@ cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
     cdef bint spaced = s.h.spacing > 1
     cdef double by_pixels, by_channels, by_groups = INFINITY
     by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES) * (0.5 if is_depthwise(s) else 1.0)
+    by_pixels /= smaller_double(1, rows * smaller_double((columns + s.h.reach) / <double> LANES, 1))
+    if s.weight_m < s.weight_c:
+        by_pixels += s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (2.0 if spaced else 0.1) + 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
     by_channels = ceil_div(s.m, LANES) * products * (1 if s.n > 1 else <double> ceil_div(rows * columns, ROWS) * ROWS
                                                      / larger(rows * columns, 1))
     by_channels += targets * (1.5 if spaced else 0.5)
     if s.n == 1:
-        by_channels += s.m * s.c * s.v.taps * s.h.taps * (0.6 if s.weight_m > s.weight_c else 1.6)
+        by_channels += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
     if s.groups > 1 and s.c * span(&s.h, columns) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real) <= PLANE_BYTES:
         by_groups = (s.m * products * 1.2 + (sources + targets) * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
     if by_groups < by_pixels and by_groups < by_channels:
         return GROUPS
     return CHANNELS if by_channels < by_pixels else PIXELS
+
+
+cdef inline bint may_overrun(const Sum* s) noexcept nogil:
+    # Whether strips of pixels read beyond the last place of their planes: not if every band holds at least a vector, so
+    # that its last strip can move left. (The last band may be a single row.)
+    return s.lanes == PIXELS and (s.depthwise or s.column_bands > 1 or positions(&s.h, 0) < LANES)
 
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
@@ -198,7 +219,7 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     if 0 < blocks < threads:
         s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
     s.tasks = blocks * s.m_parts
-    shape_planes(&s.planes, &s.v, &s.h, s.c, s.source_image, s.band_rows, s.band_columns, s.lanes == PIXELS)
+    shape_planes(&s.planes, &s.v, &s.h, s.c, s.source_image, s.band_rows, s.band_columns, may_overrun(s))
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = s.packed_m * s.depth
 

@@ -10,6 +10,7 @@ from libc.string cimport memcpy, memset
 
 from geometry cimport Axis, larger, smaller, span, within_source
 from vector cimport LANES, STRIP, real
+from workspace cimport CACHE_LINE
 
 cdef struct Planes:
     bint copied
@@ -18,11 +19,17 @@ cdef struct Planes:
     Py_ssize_t plane, channel, image    # distances in numbers
 
 
+cdef inline bint thrashes(Py_ssize_t distance) noexcept nogil:
+    # Whether numbers so far apart fall into the same set of a 4 KiB way: a tile reads several such at once.
+    return distance > 0 and distance * <Py_ssize_t> sizeof(real) % 4096 == 0
+
+
 cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_ssize_t channels,
                               Py_ssize_t source_image, Py_ssize_t band_rows, Py_ssize_t band_columns,
                               bint may_overrun) noexcept nogil:
     planes.place = 1
-    planes.copied = may_overrun or not (within_source(v) and within_source(h))
+    planes.copied = (may_overrun or not (within_source(v) and within_source(h))
+                     or thrashes(v.source * h.source) or thrashes(source_image))
     if not planes.copied:
         planes.rows, planes.columns = v.source, h.source
         planes.plane = planes.channel = v.source * h.source
@@ -30,11 +37,12 @@ cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_s
         return
     planes.rows, planes.columns = span(v, band_rows), span(h, band_columns)
     planes.plane = planes.rows * planes.columns
-    # Channels a multiple of a large power of two apart would fight for the same cache sets.
-    if (planes.plane * v.residues * h.residues * <Py_ssize_t> sizeof(real)) % 1024 == 0:
-        planes.plane += 64 // <Py_ssize_t> sizeof(real)
     planes.channel = planes.plane * larger(v.residues * h.residues, 1)
+    if thrashes(planes.channel):
+        planes.channel += CACHE_LINE // <Py_ssize_t> sizeof(real)
     planes.image = planes.channel * channels
+    if thrashes(planes.image):
+        planes.image += CACHE_LINE // <Py_ssize_t> sizeof(real)
 
 
 cdef inline size_t planes_size(const Planes* planes, Py_ssize_t images) noexcept nogil:

@@ -127,7 +127,8 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
                     pixels += 1
         k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, x + image * s.source_image, s.source_image,
                                smaller(s.images, g.n - image), k.channels, row, column)
-        pack_panel(k.panel, width, dy + image * s.target_image, area, lanes, k.dy_at, pixels)
+        pack_panel(k.panel, width, dy + image * s.target_image, area, lanes, k.dy_at, pixels,
+                   dy + g.n * s.target_image - (k.group * s.m + m) * area)
         add_chunk(s, k, width, pixels)
     # The tables list taps that read some input; all others keep the zeros that dw was given before.
     unpack_panel(k.sums, width, dw + k.group * s.weight_group + m * s.weight_m + k.channel * s.weight_c, s.weight_m,

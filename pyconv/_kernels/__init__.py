@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import machine
+from . import machine as machine
 
 ISAS = ("baseline", "avx2", "avx512")
 

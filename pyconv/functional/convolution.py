@@ -88,9 +88,10 @@ def conv2d(
     conv_transpose2d : the same thing backwards, as a forward function.
     rotate180 : flips the kernel, for those who want the convolution of mathematics.
 
-    Notes ----- The formula of the size is relationship 6 of Dumoulin and Visin, "A guide to convolution arithmetic for
-    deep learning"
-    (arXiv:1603.07285), with the dilated kernel of relationship 15.
+    Notes
+    -----
+    The formula of the size is relationship 6 of Dumoulin and Visin, "A guide to convolution arithmetic for deep
+    learning" (arXiv:1603.07285), with the dilated kernel of relationship 15.
 
     Examples
     --------
@@ -123,8 +124,9 @@ def conv2d_backward(
     With dy the gradient of some number with respect to the output, and the places of `conv2d`::
 
         dx[n, c, h, w] = sum of dy[n, k, i, j] * w[k, c, r, s]  over all k and those i, j, r, s that meet pixel h, w
-        dw[k, c, r, s] = sum over n, i, j of dy[n, k, i, j] * x[n, c, i*stride + r*dilation - top, j*stride + s*dilation
-        - left] db[k] = sum over n, i, j of dy[n, k, i, j]
+        dw[k, c, r, s] = sum over n, i, j of
+                         dy[n, k, i, j] * x[n, c, i*stride + r*dilation - top, j*stride + s*dilation - left]
+        db[k] = sum over n, i, j of dy[n, k, i, j]
 
     Parameters
     ----------

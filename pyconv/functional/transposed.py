@@ -86,9 +86,10 @@ def conv_transpose2d(
     --------
     conv_transpose2d_backward : its gradients.
 
-    Notes ----- The formula of the size is relationship 14 of Dumoulin and Visin, "A guide to convolution arithmetic for
-    deep learning"
-    (arXiv:1603.07285), with the dilated kernel of relationship 15.
+    Notes
+    -----
+    The formula of the size is relationship 14 of Dumoulin and Visin, "A guide to convolution arithmetic for deep
+    learning" (arXiv:1603.07285), with the dilated kernel of relationship 15.
 
     Examples
     --------
