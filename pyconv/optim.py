@@ -1,6 +1,6 @@
 """Stochastic gradient descent, with PyTorch's arithmetic to the letter.
 
-For each parameter `p` that has a gradient:
+For each parameter p that has a gradient::
 
     g = -grad if maximize else grad
     g = g + weight_decay * p
@@ -12,16 +12,40 @@ For each parameter `p` that has a gradient:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from .layers.module import Module, Parameter
+from pyconv._arguments import flag, real, shown
+from pyconv._arrays import Array
+from pyconv.layers.module import Module
+from pyconv.layers.parameter import Parameter
 
-Array = npt.NDArray[Any]
 
-SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+class Settings(NamedTuple):
+    """The settings of SGD, checked by `read`."""
+
+    lr: float
+    momentum: float
+    dampening: float
+    weight_decay: float
+    nesterov: bool
+    maximize: bool
+
+    @classmethod
+    def read(cls, source: Mapping[str, Any]) -> Settings:
+        """The settings in `source`; TypeError or ValueError if one of them cannot be meant."""
+        rates = {name: real("SGD", name, source[name]) for name in ("lr", "momentum", "dampening", "weight_decay")}
+        for name, rate in rates.items():
+            if not rate >= 0 and name != "dampening":
+                raise ValueError(f"SGD: {name} must not be negative, but it is {rate}")
+        nesterov, maximize = flag("SGD", "nesterov", source["nesterov"]), flag("SGD", "maximize", source["maximize"])
+        if nesterov and (rates["momentum"] <= 0 or rates["dampening"] != 0):
+            raise ValueError(
+                f"SGD: nesterov needs a momentum and no dampening, "
+                f"but momentum is {rates['momentum']} and dampening is {rates['dampening']}"
+            )
+        return cls(**rates, nesterov=nesterov, maximize=maximize)
 
 
 class SGD:
@@ -60,8 +84,9 @@ class SGD:
 
     Examples
     --------
-    >>> import numpy as np, pyconv as pc
-    >>> p = pc.Parameter([1.0, -2.0])
+    >>> import numpy as np
+    >>> import pyconv as pc
+    >>> p = pc.Parameter(np.array([1.0, -2.0]))
     >>> sgd = pc.SGD([p], lr=0.5)
     >>> p.grad = np.array([1.0, 1.0])
     >>> sgd.step()
@@ -81,16 +106,20 @@ class SGD:
         maximize: bool = False,
     ) -> None:
         self.parameters = _checked_parameters(params)
-        settings = _checked_settings(lr, momentum, dampening, weight_decay, nesterov, maximize)
-        self.lr, self.momentum, self.dampening, self.weight_decay, self.nesterov, self.maximize = settings
+        self.lr, self.momentum, self.dampening, self.weight_decay = lr, momentum, dampening, weight_decay
+        self.nesterov, self.maximize = nesterov, maximize
+        Settings.read(vars(self))
         self._buffers: list[Array | None] = [None] * len(self.parameters)
 
     def step(self) -> None:
         """Change every parameter that has a gradient; nothing is changed if any gradient or setting does not fit."""
-        lr, momentum, dampening, decay, nesterov, maximize = _checked_settings(*(getattr(self, s) for s in SETTINGS))
+        lr, momentum, dampening, decay, nesterov, maximize = Settings.read(vars(self))
         for i, p in enumerate(self.parameters):
             if p.grad is not None and p.grad.shape != p.data.shape:
-                raise ValueError(f"SGD.step: parameter {i} has shape {p.data.shape} but its grad {p.grad.shape}")
+                raise ValueError(
+                    f"SGD.step: grad must have the shape of its parameter, {p.data.shape}, but that of parameter {i} "
+                    f"has the shape {p.grad.shape}"
+                )
         for i, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
@@ -115,7 +144,7 @@ class SGD:
     def state_dict(self) -> dict[str, Any]:
         """Return the settings and a copy of the momentum buffers, laid out as PyTorch lays them out."""
         state = {i: {"momentum_buffer": b.copy()} for i, b in enumerate(self._buffers) if b is not None}
-        group = {s: getattr(self, s) for s in SETTINGS} | {"params": list(range(len(self.parameters)))}
+        group = Settings.read(vars(self))._asdict() | {"params": list(range(len(self.parameters)))}
         return {"state": state, "param_groups": [group]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -125,14 +154,15 @@ class SGD:
         """
         try:
             (group,) = state_dict["param_groups"]
-            settings = _checked_settings(*(group[s] for s in SETTINGS))
+            settings = Settings.read(group)
             places = list(group["params"])
             kept = {places.index(k): v.get("momentum_buffer") for k, v in state_dict["state"].items()}
         except (KeyError, AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"SGD.load_state_dict: not a state of SGD: {type(error).__name__}: {error}") from error
         if len(places) != len(self.parameters):
             raise ValueError(
-                f"SGD.load_state_dict: expected a state of {len(self.parameters)} parameters, got {len(places)}"
+                f"SGD.load_state_dict: the state must be of {len(self.parameters)} parameters, "
+                f"but it is of {len(places)}"
             )
         buffers: list[Array | None] = [None] * len(self.parameters)
         for i, value in kept.items():
@@ -141,46 +171,28 @@ class SGD:
             target, buffer = self.parameters[i].data, np.asarray(value)
             if buffer.shape != target.shape or not np.can_cast(buffer.dtype, target.dtype, "same_kind"):
                 raise ValueError(
-                    f"SGD.load_state_dict: momentum_buffer {i} must have shape {target.shape} and a dtype that "
-                    f"fits {target.dtype}, got {buffer.shape} and {buffer.dtype}"
+                    f"SGD.load_state_dict: momentum_buffer {i} must have the shape {target.shape} and a dtype that "
+                    f"fits {target.dtype}, but they are {buffer.shape} and {buffer.dtype}"
                 )
             buffers[i] = np.array(buffer, dtype=target.dtype)
-        self.lr, self.momentum, self.dampening, self.weight_decay, self.nesterov, self.maximize = settings
+        vars(self).update(settings._asdict())
         self._buffers = buffers
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{s}={getattr(self, s)}" for s in SETTINGS)
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in Settings._fields)
         return f"SGD({len(self.parameters)} parameters, {settings})"
 
 
 def _checked_parameters(params: Iterable[Parameter]) -> list[Parameter]:
-    if isinstance(params, Parameter | Module):
-        hint = "model.parameters()" if isinstance(params, Module) else "[parameter]"
-        raise TypeError(f"SGD: params must be an iterable of Parameter; pass {hint}")
+    if isinstance(params, Module | Parameter):
+        hint = "its parameters()" if isinstance(params, Module) else "[parameter]"
+        raise TypeError(f"SGD: params must hold Parameters, but it is a {type(params).__name__}; pass {hint}")
     result = list(params)
     if not result:
-        raise ValueError("SGD: params is empty; there is nothing to learn")
+        raise ValueError("SGD: params must not be empty; there is nothing to learn")
     for i, p in enumerate(result):
         if not isinstance(p, Parameter):
-            raise TypeError(f"SGD: params must hold Parameters, got {type(p).__name__} at position {i}")
+            raise TypeError(f"SGD: params must hold Parameters, but at position {i} is {shown(p)}")
     if len({id(p) for p in result}) < len(result):
-        raise ValueError("SGD: params holds the same Parameter more than once")
+        raise ValueError("SGD: params must hold each Parameter once")
     return result
-
-
-def _checked_settings(
-    lr: float, momentum: float, dampening: float, weight_decay: float, nesterov: bool, maximize: bool
-) -> tuple[float, float, float, float, bool, bool]:
-    named = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
-    for name, value in named.items():
-        try:
-            number = named[name] = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"SGD: {name} must be a number, got {value!r}") from None
-        if not number >= 0 and name != "dampening":
-            raise ValueError(f"SGD: {name} must not be negative, got {value!r}")
-    if nesterov and (named["momentum"] <= 0 or named["dampening"] != 0):
-        raise ValueError(
-            f"SGD: nesterov needs a momentum and zero dampening, got momentum={momentum!r}, dampening={dampening!r}"
-        )
-    return named["lr"], named["momentum"], named["dampening"], named["weight_decay"], bool(nesterov), bool(maximize)

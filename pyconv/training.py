@@ -1,21 +1,21 @@
-"""`fit`: shuffled minibatches, a progress bar, and a history of what was reached after each epoch."""
+"""`fit`: the training loop over shuffled minibatches, and `History`, what it measured after each epoch."""
 
 from __future__ import annotations
 
-import operator
-import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .init import Rng, generator
-from .layers.module import Module
-from .optim import SGD
-
-Array = npt.NDArray[Any]
+from pyconv._arguments import integer, shown
+from pyconv._arrays import Array
+from pyconv._progress import Progress
+from pyconv.init import Rng, generator
+from pyconv.layers.module import Module
+from pyconv.optim import SGD
 
 
 class History:
@@ -30,7 +30,19 @@ class History:
     seconds : list of float
         Wall-clock time of the epoch, validation included.
 
+    Notes
+    -----
     The accuracies stay empty where nothing is classified, the validation lists where there is no validation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv as pc
+    >>> line = pc.Linear(1, 1, rng=0)
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> history = pc.fit(line, pc.MSELoss(), pc.SGD(line.parameters(), lr=0.5), x, 3 * x, epochs=4, batch_size=5)
+    >>> len(history), history.loss[0] > history.loss[3], history.accuracy
+    (4, True, [])
     """
 
     def __init__(self) -> None:
@@ -43,14 +55,19 @@ class History:
     def __len__(self) -> int:
         return len(self.loss)
 
+    def _add(self, prefix: str, measured: tuple[float, float | None]) -> None:
+        loss, accuracy = measured
+        getattr(self, prefix + "loss").append(loss)
+        if accuracy is not None:
+            getattr(self, prefix + "accuracy").append(accuracy)
+
     def last(self) -> dict[str, float]:
-        """Return the last entry of each list that has one."""
-        return {name: values[-1] for name, values in vars(self).items() if values}
+        """Return the last loss and accuracies, those that there are, by name."""
+        return {name: values[-1] for name, values in vars(self).items() if values and name != "seconds"}
 
     def __repr__(self) -> str:
-        entries = ", ".join(f"{name}={value:.4g}" for name, value in self.last().items() if name != "seconds")
-        total = f", {sum(self.seconds):.3g} s" if self else ""
-        return f"History({len(self)} epochs{total}{': ' if entries else ''}{entries})"
+        measured = "".join(f", {name}={value:.4g}" for name, value in self.last().items())
+        return f"History(epochs={len(self)}, seconds={sum(self.seconds):.3g}{measured})"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw losses, and accuracies on a second axis, against epochs; return the matplotlib axes.
@@ -66,7 +83,7 @@ class History:
             matplotlib is not installed.
         """
         try:
-            import matplotlib.pyplot as plt
+            plt = import_module("matplotlib.pyplot")
         except ImportError as error:
             raise ImportError("History.plot needs matplotlib, which is not installed") from error
         ax = plt.gca() if ax is None else ax
@@ -161,180 +178,125 @@ def fit(
     """
     x, y = _samples("x, y", x, y)
     held_out = None if validation is None else _samples("validation", *_pair(validation))
-    epochs, batch_size = _count("epochs", epochs, 0), _count("batch_size", batch_size, 1)
-    rng = generator(rng)
+    epochs, size = integer("fit", "epochs", epochs, 0), integer("fit", "batch_size", batch_size, 1)
+    source = generator("fit", rng)
     if progress not in (True, False, "auto"):
-        raise ValueError(f"fit: progress must be True, False or 'auto', got {progress!r}")
+        raise ValueError(f"fit: progress must be True, False or 'auto', but it is {shown(progress)}")
     if callback is not None and not callable(callback):
-        raise TypeError(f"fit: callback must be callable, got {type(callback).__name__}")
-    _check_parts(model, criterion, optimizer)
-    mode = model.training
+        raise TypeError(f"fit: callback must be callable, but it is {shown(callback)}")
+    loop = Loop(*_parts(model, criterion, optimizer), size)
+    mode, history = model.training, History()
     try:
-        _rehearse(model, criterion, "x, y", x, y)
+        loop.rehearse("x, y", x, y)
         if held_out is not None:
-            _rehearse(model, criterion, "validation", *held_out)
-        history = History()
-        with _Progress(progress, epochs, -(-len(x) // batch_size)) as bar:
-            for _ in range(epochs):
+            loop.rehearse("validation", *held_out)
+        with Progress(progress, epochs, -(-len(x) // size)) as bar:
+            for epoch in range(1, epochs + 1):
                 start = time.perf_counter()
-                model.train()
-                _record(history, "", *_train_epoch(model, criterion, optimizer, x, y, batch_size, rng, bar))
+                history._add("", loop.learn(x, y, source.permutation(len(x)), bar))
                 if held_out is not None:
-                    model.eval()
-                    _record(history, "val_", *_measure(model, criterion, *held_out, batch_size))
+                    history._add("val_", loop.measure(*held_out))
                 history.seconds.append(time.perf_counter() - start)
-                bar.epoch_done(history)
+                bar.epoch_done(epoch, history.last(), history.seconds[-1])
                 stop = callback(history) if callback is not None else None
                 if isinstance(stop, bool | np.bool_) and stop:
                     break
     finally:
-        model.eval().train(mode)  # eval() releases what the last minibatch left
+        model.eval().train(mode)  # eval() releases what the last minibatch left for backward
     return history
 
 
-def _train_epoch(
-    model: Module, criterion: Any, optimizer: Any, x: Array, y: Array, size: int, rng: np.random.Generator, bar: _Progress
-) -> tuple[float, float | None]:
-    order = rng.permutation(len(x))
-    total = Total()
-    for start in range(0, len(x), size):
-        batch = order[start : start + size]
-        target = y[batch]
-        optimizer.zero_grad()
-        prediction = model.forward(x[batch])
-        total.add(criterion(prediction, target), prediction, target)
-        model.backward_parameters(criterion.backward())
-        optimizer.step()
-        bar.batch_done()
-    return total.mean()
+class Loop(NamedTuple):
+    """One way through the samples, to learn from them or only to measure."""
 
+    model: Module
+    criterion: Any
+    optimizer: Any
+    size: int
 
-def _measure(model: Module, criterion: Any, x: Array, y: Array, size: int) -> tuple[float, float | None]:
-    total = Total()
-    for start in range(0, len(x), size):
-        target = y[start : start + size]
-        prediction = model.forward(x[start : start + size])
-        total.add(criterion(prediction, target), prediction, target)
-    return total.mean()
+    def learn(self, x: Array, y: Array, order: npt.NDArray[np.int64], bar: Progress) -> tuple[float, float | None]:
+        """Update the parameters after each minibatch of `order`; return loss and accuracy before the updates."""
+        total = Total()
+        self.model.train()
+        for start in range(0, len(order), self.size):
+            batch = order[start : start + self.size]
+            self.optimizer.zero_grad()
+            prediction, target = self.model.forward(x[batch]), y[batch]  # copies, so forward need not protect them
+            total.add(self.criterion(prediction, target), prediction, target)
+            self.model.backward_parameters(self.criterion.backward())
+            self.optimizer.step()
+            bar.batch_done()
+        return total.mean()
+
+    def measure(self, x: Array, y: Array) -> tuple[float, float | None]:
+        """Return loss and accuracy in evaluation mode."""
+        total = Total()
+        self.model.eval()
+        for start in range(0, len(x), self.size):
+            prediction, target = self.model.forward(x[start : start + self.size]), y[start : start + self.size]
+            total.add(self.criterion(prediction, target), prediction, target)
+        return total.mean()
+
+    def rehearse(self, name: str, x: Array, y: Array) -> None:
+        """Send one sample through, so that what does not fit raises before anything is learned."""
+        self.model.eval()
+        prediction = self.model.forward(x[:1])
+        if _classifies(prediction, y) and (y.min() < 0 or y.max() >= prediction.shape[1]):
+            raise ValueError(
+                f"fit: {name}: classes must be from 0 to {prediction.shape[1] - 1} for a prediction of shape "
+                f"{prediction.shape}, but they go from {y.min()} to {y.max()}"
+            )
+        self.criterion(prediction, y[:1])
 
 
 class Total:
-    """Running sums of loss and correct predictions over minibatches of different sizes."""
+    """Sums of loss and right answers over minibatches of different sizes."""
 
     def __init__(self) -> None:
         self.samples, self.loss = 0, 0.0
-        self.targets, self.correct = 0, 0
+        self.answers, self.right = 0, 0
 
     def add(self, loss: float, prediction: Array, target: Array) -> None:
+        """Take in a minibatch and its mean loss."""
         self.samples += len(target)
         self.loss += float(loss) * len(target)
         if _classifies(prediction, target):
-            self.targets += target.size
-            self.correct += int(np.count_nonzero(prediction.argmax(axis=1) == target))
+            self.answers += target.size
+            self.right += int(np.count_nonzero(prediction.argmax(axis=1) == target))
 
     def mean(self) -> tuple[float, float | None]:
-        return self.loss / self.samples, self.correct / self.targets if self.targets else None
+        """Return mean loss, and the share of right answers or None."""
+        return self.loss / self.samples, self.right / self.answers if self.answers else None
 
 
 def _classifies(prediction: Array, target: Array) -> bool:
     return target.dtype.kind in "iu" and prediction.ndim == target.ndim + 1
 
 
-def _record(history: History, prefix: str, loss: float, accuracy: float | None) -> None:
-    getattr(history, prefix + "loss").append(loss)
-    if accuracy is not None:
-        getattr(history, prefix + "accuracy").append(accuracy)
-
-
-# checks
-
-
 def _pair(validation: Any) -> tuple[Any, Any]:
     if not isinstance(validation, tuple | list) or len(validation) != 2:
-        raise ValueError(f"fit: validation must be a pair (x, y), got {type(validation).__name__}")
+        raise ValueError(f"fit: validation must be a pair (x, y), but it is {shown(validation)}")
     return validation[0], validation[1]
 
 
 def _samples(name: str, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
-        raise ValueError(f"fit: {name}: expected as many targets as samples, got shapes {x.shape} and {y.shape}")
+        raise ValueError(
+            f"fit: {name}: samples and targets must be as many, but the shapes are {x.shape} and {y.shape}"
+        )
     if len(x) == 0:
-        raise ValueError(f"fit: {name}: there are no samples, shapes {x.shape} and {y.shape}")
+        raise ValueError(f"fit: {name}: there are no samples, the shapes are {x.shape} and {y.shape}")
     return x, y
 
 
-def _count(name: str, value: Any, least: int) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"fit: {name} must be an int, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"fit: {name} must be at least {least}, got {number}")
-    return number
-
-
-def _check_parts(model: Any, criterion: Any, optimizer: Any) -> None:
+def _parts(model: Any, criterion: Any, optimizer: Any) -> tuple[Module, Any, Any]:
     if not isinstance(model, Module):
-        raise TypeError(f"fit: model must be a Module, got {type(model).__name__}")
+        raise TypeError(f"fit: model must be a Module, but it is {shown(model)}")
     if not callable(criterion) or not callable(getattr(criterion, "backward", None)):
-        raise TypeError(f"fit: criterion must be callable and have backward(), got {type(criterion).__name__}")
-    for method in ("zero_grad", "step"):
-        if not callable(getattr(optimizer, method, None)):
-            raise TypeError(f"fit: optimizer must have {method}(), got {type(optimizer).__name__}")
+        raise TypeError(f"fit: criterion must be callable and have a backward(), but it is {shown(criterion)}")
+    if not all(callable(getattr(optimizer, method, None)) for method in ("zero_grad", "step")):
+        raise TypeError(f"fit: optimizer must have a zero_grad() and a step(), but it is {shown(optimizer)}")
     if isinstance(optimizer, SGD) and not {id(p) for p in optimizer.parameters} & {id(p) for p in model.parameters()}:
         raise ValueError("fit: optimizer holds none of the model's parameters; make it from model.parameters()")
-
-
-def _rehearse(model: Module, criterion: Any, name: str, x: Array, y: Array) -> None:
-    """Send one sample through, so that whatever does not fit raises before anything is learned."""
-    model.eval()
-    prediction = model.forward(x[:1])
-    criterion(prediction, y[:1])
-    if _classifies(prediction, y) and not (0 <= y.min() and y.max() < prediction.shape[1]):
-        raise ValueError(
-            f"fit: {name}: classes must be from 0 to {prediction.shape[1] - 1}, as the model predicts shape "
-            f"{prediction.shape}, but they go from {y.min()} to {y.max()}"
-        )
-
-
-# the progress bar
-
-
-class _Progress:
-    """A tqdm bar over all minibatches where tqdm is installed, else a line per epoch; nothing if not wanted."""
-
-    def __init__(self, progress: bool | str, epochs: int, batches: int) -> None:
-        self.shown = sys.stderr is not None and (progress is True or (progress == "auto" and sys.stderr.isatty()))
-        self.epochs, self.bar = epochs, None
-        if self.shown:
-            try:
-                from tqdm import tqdm
-            except ImportError:
-                return
-            self.bar = tqdm(total=epochs * batches, desc=f"epoch 1/{epochs}", unit="batch", dynamic_ncols=True)
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def batch_done(self) -> None:
-        if self.bar is not None:
-            self.bar.update()
-
-    def epoch_done(self, history: History) -> None:
-        if not self.shown:
-            return
-        done = len(history)
-        entries = {name: f"{value:.4g}" for name, value in history.last().items() if name != "seconds"}
-        if self.bar is not None:
-            self.bar.set_description(f"epoch {min(done + 1, self.epochs)}/{self.epochs}", refresh=False)
-            self.bar.set_postfix(entries)
-        else:
-            told = "  ".join(f"{name} {value}" for name, value in entries.items())
-            print(f"epoch {done}/{self.epochs}  {told}  {history.seconds[-1]:.2f} s", file=sys.stderr, flush=True)
+    return model, criterion, optimizer

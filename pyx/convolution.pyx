@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from correlation cimport Block, carve_block, locate, pack_weights, run_task
-from geometry cimport Geometry, larger, smaller
+from geometry cimport Geometry, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_axis, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
                    describe_input_gradient, fill_tables, is_depthwise)
@@ -72,12 +72,12 @@ cdef inline real* numbers(array):
     return <real*> cnp.PyArray_DATA(<cnp.ndarray> array)
 
 
-cdef inline const Geometry* unpack(geometry):
-    return <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry)
+cdef inline Geometry unpack(geometry):
+    return simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
 
 
 cdef object correlate(geometry, source, weight, bias, target, int threads, bint forward):
-    cdef const Geometry* g = unpack(geometry)
+    cdef Geometry g = unpack(geometry)
     cdef real* x = numbers(source)
     cdef real* w = numbers(weight)
     cdef real* y = numbers(target)
@@ -90,17 +90,17 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
     cdef char* base
     cdef real* b
     carver.base, carver.used = NULL, 0
-    plan_axes(&s, g, forward, &carver)
+    plan_axes(&s, &g, forward, &carver)
     carver.base, carver.used = axes.reserve(carver.used), 0
-    plan_axes(&s, g, forward, &carver)
+    plan_axes(&s, &g, forward, &carver)
     if forward:
-        describe_forward(&s, g, True)
+        describe_forward(&s, &g, True)
     else:
-        describe_input_gradient(&s, g)
+        describe_input_gradient(&s, &g)
     s.lanes = choose_lanes(&s)
     s.depthwise = s.lanes == PIXELS and is_depthwise(&s)
     if forward and s.lanes != PIXELS:
-        describe_forward(&s, g, False)
+        describe_forward(&s, &g, False)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
     if work < SERIAL_WORK:
         threads = 1
@@ -210,7 +210,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
 
     x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, kh, kw), overwritten
     """
-    cdef const Geometry* g = unpack(geometry)
+    cdef Geometry g = unpack(geometry)
     cdef real* px = numbers(x)
     cdef real* pdy = numbers(dy)
     cdef real* pdw = numbers(dw)
@@ -223,10 +223,10 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef char* base
     memset(pdw, 0, g.oc * (g.ic // g.groups) * g.kh * g.kw * sizeof(real))
     carver.base, carver.used = NULL, 0
-    plan_axes(&s, g, True, &carver)
+    plan_axes(&s, &g, True, &carver)
     carver.base, carver.used = axes.reserve(carver.used), 0
-    plan_axes(&s, g, True, &carver)
-    describe_forward(&s, g, False)
+    plan_axes(&s, &g, True, &carver)
+    describe_forward(&s, &g, False)
     if g.n * g.oc * (g.ic // g.groups) * s.v.taps * s.h.taps * g.oh * g.ow < SERIAL_WORK:
         threads = 1
     s.lanes = choose_walk_lanes(&s)
@@ -238,7 +238,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     carver.base, carver.used = NULL, 0
     carve_tables(&s, &carver)
     shared, carver.used = carver.used, 0
-    walk(&w, &s, &carver, 0, 0, g, NULL, NULL, NULL)
+    walk(&w, &s, &carver, 0, 0, &g, NULL, NULL, NULL)
     own = carver.used
     if s.depth == 0 or s.m == 0 or g.n == 0 or g.oh == 0 or g.ow == 0:
         give_back(axes)
@@ -252,7 +252,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
         list_tiles(&s.tiles)
         # Parallel over blocks of dw: each task sums over the whole batch, so nothing is added twice or in another order.
         for task in prange(w.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
-            walk_task(&w, &s, base + shared + own * threadid(), task, g, px, pdy, pdw)
+            walk_task(&w, &s, base + shared + own * threadid(), task, &g, px, pdy, pdw)
     give_back(axes)
     give_back(scratch)
 
@@ -281,7 +281,7 @@ cdef real sum_plane(const real* y, Py_ssize_t count) noexcept nogil:
 
 def bias_gradient(geometry, dy, db, int threads):
     """db = dy summed over images and pixels.  dy (n, oc, oh, ow)  db (oc,), overwritten"""
-    cdef const Geometry* g = unpack(geometry)
+    cdef Geometry g = unpack(geometry)
     cdef const real* pdy = numbers(dy)
     cdef real* pdb = numbers(db)
     cdef Py_ssize_t k, i, area = g.oh * g.ow

@@ -7,7 +7,7 @@
 from geometry cimport larger, positions, smaller
 from panel cimport pack_panel, unpack_panel
 from depthwise cimport depth_plane
-from plan cimport CHUNK, MAX_DEPTH, MAX_PIXELS, Sum, pass_start, pass_taps
+from plan cimport CHUNK, MAX_DEPTH, MAX_PIXELS, Sum, block_start, pass_start, pass_taps
 from plane cimport open_planes, planes_size
 from tile cimport CHANNELS, row_count, source_t, widest
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real
@@ -20,7 +20,7 @@ cdef struct Block:
     const real* planes
     real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row;
                             # depthwise: [band_rows][LANES] those of a picture that is narrower than a vector
-    real* sums              # CHANNELS: [pixels][panel * LANES] accumulators
+    real* sums              # CHANNELS: [pixels][vectors of a block] accumulators
     Py_ssize_t* pixel_at    # CHANNELS: [pixels] offset in the planes
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
 
@@ -51,8 +51,8 @@ cdef inline void locate(Block* b, const Sum* s, Py_ssize_t task) noexcept nogil:
 
 cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task) noexcept nogil:
     # Block `task` of the packed weights:  [group][pass][block][depth of the pass][width of the block].
-    cdef Py_ssize_t group = task // s.m_blocks, m = task % s.m_blocks * s.panel * LANES, a, b, start, depth
-    cdef Py_ssize_t width = smaller(s.panel * LANES, s.packed_m - m)
+    cdef Py_ssize_t group = task // s.m_blocks, m = block_start(s, task % s.m_blocks), a, b, start, depth
+    cdef Py_ssize_t width = block_start(s, task % s.m_blocks + 1) - m
     cdef real* packed = s.packed + group * s.packed_group
     for a in range(s.v.passes):
         for b in range(s.h.passes):
@@ -162,15 +162,15 @@ cdef inline Py_ssize_t list_pixels(const Sum* s, Block* k, Py_ssize_t a, Py_ssiz
 
 cdef inline void channel_pass(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, const real* bias, real* target,
                               Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    # Blocks of `panel` vectors of channels; for each, chunks of the sum small enough for their weights to stay near.
+    # Blocks of vectors of channels; for each, chunks of the sum small enough for their weights to stay near.
     # bias (m,)  target: channel 0 of the group in the block's first image
     cdef Py_ssize_t start = pass_start(s, a, b), depth = s.c * pass_taps(s, a, b), block, m, width, lanes, i, j, r
     cdef Py_ssize_t pixels = list_pixels(s, k, a, b, rows, columns)
     cdef const real* packed
     cdef source_t row[MAX_ROWS]
     for block in range(k.first_block, k.last_block):
-        m = block * s.panel * LANES
-        width = smaller(s.panel * LANES, s.packed_m - m)
+        m = block_start(s, block)
+        width = block_start(s, block + 1) - m
         lanes = smaller(width, s.m - m)
         packed = s.packed + k.group * s.packed_group + s.packed_m * start + m * depth
         for j in range(pixels):

@@ -36,7 +36,7 @@ cdef struct Sum:
     Py_ssize_t images, band_rows, band_columns      # what a task covers ...
     Py_ssize_t image_blocks, row_bands, column_bands        # ... and how many such blocks there are
     Py_ssize_t m_blocks, m_parts    # blocks of the tile's channels, and into how many parts tasks divide them
-    Py_ssize_t panel                # CHANNELS: vectors per block
+    Py_ssize_t vectors              # CHANNELS: of channels m, divided evenly among the blocks
     Py_ssize_t tasks
     Tiles tiles
     real* packed                    # [groups][packed_group]
@@ -180,7 +180,7 @@ cdef inline bint may_overrun(const Sum* s) noexcept nogil:
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
     # Every output is one sum in a fixed order, so the cut may depend on the thread count.
-    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), vectors, room, blocks, wanted
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
     cdef Py_ssize_t budget = (DEPTH_BYTES if s.depthwise else PLANE_BYTES) // <Py_ssize_t> sizeof(real) // channel_planes
     s.images = 1
@@ -201,10 +201,9 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
             s.band_rows = ceil_div(rows, wanted)
     s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
     if s.lanes == CHANNELS:
-        vectors = larger(ceil_div(s.m, LANES), 1)
-        s.panel = ceil_div(vectors, ceil_div(vectors, PANEL))
-        s.m_blocks = ceil_div(vectors, s.panel)
-        s.packed_m = vectors * LANES
+        s.vectors = larger(ceil_div(s.m, LANES), 1)
+        s.m_blocks = ceil_div(s.vectors, PANEL)
+        s.packed_m = s.vectors * LANES
         if s.row_bands * s.column_bands == 1:
             # Small pictures: several images in one task, as long as every thread has one.
             room = smaller(budget // (span(&s.v, rows) * span(&s.h, columns)), MAX_PIXELS // larger(rows * columns, 1))
@@ -219,9 +218,14 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     if 0 < blocks < threads:
         s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
     s.tasks = blocks * s.m_parts
-    shape_planes(&s.planes, &s.v, &s.h, s.c, s.source_image, s.band_rows, s.band_columns, may_overrun(s))
+    shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns, may_overrun(s))
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = s.packed_m * s.depth
+
+
+cdef inline Py_ssize_t block_start(const Sum* s, Py_ssize_t block) noexcept nogil:
+    # CHANNELS: the first channel of a block.
+    return block * s.vectors // s.m_blocks * LANES
 
 
 cdef inline void carve_tables(Sum* s, Carver* carver) noexcept nogil:

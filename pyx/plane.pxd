@@ -25,11 +25,11 @@ cdef inline bint thrashes(Py_ssize_t distance) noexcept nogil:
 
 
 cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_ssize_t channels,
-                              Py_ssize_t source_image, Py_ssize_t band_rows, Py_ssize_t band_columns,
+                              Py_ssize_t images, Py_ssize_t source_image, Py_ssize_t band_rows, Py_ssize_t band_columns,
                               bint may_overrun) noexcept nogil:
     planes.place = 1
     planes.copied = (may_overrun or not (within_source(v) and within_source(h))
-                     or thrashes(v.source * h.source) or thrashes(source_image))
+                     or thrashes(v.source * h.source) or (images > 1 and thrashes(source_image)))
     if not planes.copied:
         planes.rows, planes.columns = v.source, h.source
         planes.plane = planes.channel = v.source * h.source
@@ -50,24 +50,20 @@ cdef inline size_t planes_size(const Planes* planes, Py_ssize_t images) noexcept
     return <size_t> (planes.image * images + STRIP * LANES) if planes.copied else 0
 
 
-cdef inline void copy_row(real* to, const real* row, const Axis* h, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
-    # to[j] = row[start + j * step], zero outside the source.
-    cdef Py_ssize_t j, before, inside
-    before = 0 if start >= 0 else smaller((-start + h.step - 1) // h.step, count)
-    inside = 0 if start >= h.source else (h.source - start + h.step - 1) // h.step
-    inside = larger(smaller(inside, count), before)
+cdef inline void copy_row(real* to, const real* row, Py_ssize_t step, Py_ssize_t before, Py_ssize_t inside,
+                          Py_ssize_t count) noexcept nogil:
+    # to[j] = row[j * step] for before <= j < inside, 0 for the others of `count`.
+    cdef Py_ssize_t j
     for j in range(before):
         to[j] = 0
-    row += start
-    if h.step == 1:
-        for j in range(before, inside):
-            to[j] = row[j]
-    elif h.step == 2:
+    if step == 1:
+        memcpy(to + before, row + before, (inside - before) * sizeof(real))
+    elif step == 2:
         for j in range(before, inside):
             to[j] = row[j * 2]
     else:
         for j in range(before, inside):
-            to[j] = row[j * h.step]
+            to[j] = row[j * step]
     for j in range(inside, count):
         to[j] = 0
 
@@ -75,19 +71,22 @@ cdef inline void copy_row(real* to, const real* row, const Axis* h, Py_ssize_t s
 cdef inline void fill_channel(real* to, const Planes* planes, const Axis* v, const Axis* h, const real* source,
                               Py_ssize_t row, Py_ssize_t column) noexcept nogil:
     # All residue planes of one channel.  source (v.source, h.source)
-    cdef Py_ssize_t fv, fh, i, y
-    cdef Py_ssize_t x = h.origin + column * h.pace * h.step
+    cdef Py_ssize_t fv, fh, i, y, x, before, inside, count = planes.columns
     cdef real* line
-    for fv in range(v.residues):
-        for fh in range(h.residues):
+    for fh in range(h.residues):
+        x = h.origin + column * h.pace * h.step + h.value[fh]
+        before = 0 if x >= 0 else smaller((-x + h.step - 1) // h.step, count)
+        inside = 0 if x >= h.source else larger(smaller((h.source - x + h.step - 1) // h.step, count), before)
+        before = smaller(before, inside)
+        for fv in range(v.residues):
             line = to + (fv * h.residues + fh) * planes.plane
             for i in range(planes.rows):
                 y = v.origin + v.value[fv] + (row * v.pace + i) * v.step
                 if 0 <= y < v.source:
-                    copy_row(line, source + y * h.source, h, x + h.value[fh], planes.columns)
+                    copy_row(line, source + y * h.source + x, h.step, before, inside, count)
                 else:
-                    memset(line, 0, planes.columns * sizeof(real))
-                line += planes.columns
+                    memset(line, 0, count * sizeof(real))
+                line += count
 
 
 cdef inline const real* open_planes(real* scratch, const Planes* planes, const Axis* v, const Axis* h,
@@ -95,10 +94,15 @@ cdef inline const real* open_planes(real* scratch, const Planes* planes, const A
                                     Py_ssize_t channels, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
     # The planes from target position (row, column) on.  source (images, source_image apart: channels, ...)
     cdef Py_ssize_t image, c, y = v.origin + row * v.pace * v.step
+    cdef bint whole
     cdef bint whole_rows = v.step == h.step == 1 and h.origin == column == 0 and planes.columns == h.source
     if not planes.copied:
         return source + y * h.source + h.origin + column * h.pace
+    whole = whole_rows and y == 0 and planes.rows == v.source and planes.channel == v.source * h.source
     for image in range(images):
+        if whole:
+            memcpy(scratch + image * planes.image, source + image * source_image, channels * planes.channel * sizeof(real))
+            continue
         for c in range(channels):
             if whole_rows and y >= 0 and y + planes.rows <= v.source:
                 memcpy(scratch + image * planes.image + c * planes.channel,

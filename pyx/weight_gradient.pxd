@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 from geometry cimport Geometry, ceil_div, larger, smaller, span
 from panel cimport pack_panel, unpack_panel
-from plan cimport CHUNK, PLANE_BYTES, Sum
+from plan cimport CHUNK, PLANE_BYTES, Sum, block_start
 from plane cimport open_planes, planes_size, shape_planes
 from tile cimport CHANNELS, GROUPS, Lanes, source_t
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, real
@@ -23,15 +23,14 @@ cdef struct Walk:
     Py_ssize_t group, block, channel, channels
     real* scratch           # room for planes
     const real* planes
-    real* panel             # [pixels of a chunk][panel * LANES] the output gradient, channels in lanes
-    real* part              # [ROWS][panel * LANES] sums of one chunk
-    real* sums              # [rows][panel * LANES]
+    real* panel             # [pixels of a chunk][PANEL * LANES] the output gradient, channels in lanes
+    real* part              # [ROWS][PANEL * LANES] sums of one chunk
+    real* sums              # [rows][PANEL * LANES]
     Py_ssize_t* pixel_at    # [pixels of a chunk] offset in the planes
     Py_ssize_t* dy_at       # [pixels of a chunk] offset in the output gradient
 
 cdef struct WalkPlan:
     Py_ssize_t channels, channel_blocks     # input channels per task
-    Py_ssize_t panel, blocks                # vectors of output channels per task
     Py_ssize_t tasks
 
 
@@ -45,7 +44,9 @@ cdef inline Lanes choose_walk_lanes(const Sum* s) noexcept nogil:
 
 
 cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogil:
-    cdef Py_ssize_t vectors = larger(ceil_div(s.m, LANES), 1), room
+    cdef Py_ssize_t room
+    s.vectors = larger(ceil_div(s.m, LANES), 1)
+    s.m_blocks = ceil_div(s.vectors, PANEL)
     # The chunk: whole small images, or a band of rows, or a piece of a very long row. From the geometry alone.
     s.images, s.band_columns = 1, smaller(larger(s.h.target, 1), CHUNK)
     s.band_rows = smaller(larger(CHUNK // s.band_columns, 1), larger(s.v.target, 1))
@@ -54,47 +55,49 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
     s.column_bands = ceil_div(larger(s.h.target, 1), s.band_columns)
     s.row_bands = ceil_div(larger(s.v.target, 1), s.band_rows)
     s.image_blocks = ceil_div(s.n, s.images)
-    w.panel = ceil_div(vectors, ceil_div(vectors, PANEL))
-    w.blocks = ceil_div(vectors, w.panel)
     # As many input channels as planes of a chunk fit, but tasks for every thread.
-    shape_planes(&s.planes, &s.v, &s.h, 1, s.source_image, s.band_rows, s.band_columns, False)
+    shape_planes(&s.planes, &s.v, &s.h, 1, s.images, s.source_image, s.band_rows, s.band_columns, False)
     room = PLANE_BYTES // <Py_ssize_t> sizeof(real) // larger(s.planes.channel * s.images, 1)
     w.channels = smaller(larger(room, 1), larger(s.c, 1))
     if not s.planes.copied:
         w.channels = larger(s.c, 1)
-    if s.groups * w.blocks * ceil_div(larger(s.c, 1), w.channels) < threads:
-        w.channels = ceil_div(larger(s.c, 1), ceil_div(threads, s.groups * w.blocks))
+    if s.groups * s.m_blocks * ceil_div(larger(s.c, 1), w.channels) < threads:
+        w.channels = ceil_div(larger(s.c, 1), ceil_div(threads, s.groups * s.m_blocks))
     w.channel_blocks = ceil_div(larger(s.c, 1), w.channels)
-    w.tasks = s.groups * w.blocks * w.channel_blocks
-    shape_planes(&s.planes, &s.v, &s.h, w.channels, s.source_image, s.band_rows, s.band_columns, False)
+    w.tasks = s.groups * s.m_blocks * w.channel_blocks
+    shape_planes(&s.planes, &s.v, &s.h, w.channels, s.images, s.source_image, s.band_rows, s.band_columns, False)
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = 0
 
 
 cdef inline void carve_walk(Walk* k, const WalkPlan* w, const Sum* s, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t width = w.panel * LANES, pixels = s.images * s.band_rows * s.band_columns
+    cdef Py_ssize_t width = PANEL * LANES, pixels = s.images * s.band_rows * s.band_columns
     cdef Py_ssize_t rows = w.channels * s.v.taps * s.h.taps
     k.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     k.panel = <real*> carve(carver, pixels * width, sizeof(real))
     k.part = <real*> carve(carver, ROWS * width, sizeof(real))
-    k.sums = <real*> carve(carver, rows * width, sizeof(real))
+    k.sums = <real*> carve(carver, (rows + ROWS) * width, sizeof(real))
     k.pixel_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     k.dy_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
 
 
-cdef inline void add_chunk(const Sum* s, Walk* k, Py_ssize_t width, Py_ssize_t pixels) noexcept nogil:
-    # sums[i] += sum over the chunk's pixels, ROWS values of i at a time.
+cdef inline void add_chunk(const Sum* s, Walk* k, Py_ssize_t width, Py_ssize_t pixels, bint first) noexcept nogil:
+    # sums[i] += sum over the chunk's pixels, ROWS values of i at a time; the first chunk overwrites.
     cdef Py_ssize_t rows = k.channels * s.v.taps * s.h.taps, i = 0, j, r
     cdef source_t row[MAX_ROWS]
     cdef real* sums
     while i < rows:
         for r in range(ROWS):
             row[r] = k.planes + s.source_at[smaller(i + r, rows - 1)]
-        memset(k.part, 0, ROWS * width * sizeof(real))
-        s.tiles.channels[width // LANES](pixels, row, k.pixel_at, k.panel, k.part)
         sums = k.sums + i * width
-        for j in range(smaller(ROWS, rows - i) * width):
-            sums[j] += k.part[j]
+        if first:
+            memset(sums, 0, ROWS * width * sizeof(real))
+            s.tiles.channels[width // LANES](pixels, row, k.pixel_at, k.panel, sums)
+        else:
+            memset(k.part, 0, ROWS * width * sizeof(real))
+            s.tiles.channels[width // LANES](pixels, row, k.pixel_at, k.panel, k.part)
+            for j in range(smaller(ROWS, rows - i) * width):
+                sums[j] += k.part[j]
         i += ROWS
 
 
@@ -106,11 +109,10 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
     k.channel = task % w.channel_blocks * w.channels
     k.channels = smaller(w.channels, s.c - k.channel)
     task //= w.channel_blocks
-    k.block, k.group = task % w.blocks, task // w.blocks
-    m = k.block * w.panel * LANES
-    width = smaller(w.panel * LANES, ceil_div(s.m - m, LANES) * LANES)
+    k.block, k.group = task % s.m_blocks, task // s.m_blocks
+    m = block_start(s, k.block)
+    width = block_start(s, k.block + 1) - m
     lanes = smaller(width, s.m - m)
-    memset(k.sums, 0, k.channels * taps * width * sizeof(real))
     x += (k.group * s.c + k.channel) * g.ih * g.iw
     dy += (k.group * s.m + m) * area
     for chunk in range(s.image_blocks * s.row_bands * s.column_bands):
@@ -129,7 +131,7 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
                                smaller(s.images, g.n - image), k.channels, row, column)
         pack_panel(k.panel, width, dy + image * s.target_image, area, lanes, k.dy_at, pixels,
                    dy + g.n * s.target_image - (k.group * s.m + m) * area)
-        add_chunk(s, k, width, pixels)
+        add_chunk(s, k, width, pixels, chunk == 0)
     # The tables list taps that read some input; all others keep the zeros that dw was given before.
     unpack_panel(k.sums, width, dw + k.group * s.weight_group + m * s.weight_m + k.channel * s.weight_c, s.weight_m,
                  lanes, s.weight_at, k.channels * taps)

@@ -1,0 +1,121 @@
+"""Layers that apply one function to every value: ReLU, sigmoid, hyperbolic tangent."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+import pyconv.functional as F
+from pyconv._arguments import flag
+from pyconv._arrays import Array, as_float, is_ready
+from pyconv.functional._passes import check_gradient
+from pyconv.layers.module import Module
+
+
+class ReLU(Module):
+    """Replace negative values by zero: ``y = max(x, 0)``, ``dx = dy where x > 0, else 0``; NaN stays NaN.
+
+    Parameters
+    ----------
+    inplace : bool, default False
+        Write the output over the input, which then must be a writeable, C-contiguous array of float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv as pc
+    >>> relu = pc.ReLU()
+    >>> relu(np.array([-1.0, 0.0, 2.0])).tolist(), relu.backward(np.array([5.0, 6.0, 7.0])).tolist()
+    ([0.0, 0.0, 2.0], [0.0, 0.0, 7.0])
+    """
+
+    _keeps_input = False
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = flag("ReLU", "inplace", inplace)
+
+    def forward(self, x: npt.ArrayLike) -> Array:
+        """Return ``max(x, 0)``."""
+        y = np.maximum(x, 0, out=_own(x)) if self.inplace else F.relu(x)
+        if self.training:
+            self._keep(y <= 0)
+        return y
+
+    def backward(self, dy: npt.ArrayLike) -> Array:
+        """Return dy where the input was positive, zero elsewhere."""
+        (blocked,) = self._recall()
+        dy = as_float("ReLU.backward", dy, "grad_output")
+        check_gradient("ReLU.backward", dy.shape, blocked.shape)
+        dx: Array = np.where(blocked, dy.dtype.type(0), dy)
+        return dx
+
+    def extra_repr(self) -> str:
+        """Return the setting if it is not the default."""
+        return "inplace=True" if self.inplace else ""
+
+
+def _own(x: object) -> Array:
+    """`x`, if it can be written over."""
+    if not is_ready(x):
+        raise TypeError("ReLU: with inplace=True the input must be a C-contiguous array of float32 or float64")
+    if not x.flags.writeable:
+        raise ValueError("ReLU: with inplace=True the input must be writeable, but it is read-only")
+    return x
+
+
+class _Smooth(Module):
+    """An activation whose slope follows from its output; the slope is what it keeps."""
+
+    _keeps_input = False
+
+    def backward(self, dy: npt.ArrayLike) -> Array:
+        """Return dy times the slope."""
+        (slope,) = self._recall()
+        op = f"{type(self).__name__}.backward"
+        dy = as_float(op, dy, "grad_output")
+        check_gradient(op, dy.shape, slope.shape)
+        dx: Array = np.multiply(dy, slope, out=np.empty(dy.shape, np.result_type(dy, slope)))
+        return dx
+
+
+class Sigmoid(_Smooth):
+    """Squeeze values between 0 and 1: ``y = 1 / (1 + exp(-x))``, ``dx = dy * y * (1 - y)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv as pc
+    >>> pc.Sigmoid()(np.array([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+
+    def forward(self, x: npt.ArrayLike) -> Array:
+        """Return ``1 / (1 + exp(-x))``."""
+        x = as_float("Sigmoid", x)
+        small = np.exp(-np.abs(x), out=np.empty_like(x))  # never overflows
+        y: Array = np.where(x < 0, small, x.dtype.type(1))
+        y /= 1 + small
+        if self.training:
+            self._keep(small / np.square(1 + small))
+        return y
+
+
+class Tanh(_Smooth):
+    """Squeeze values between -1 and 1: ``y = tanh(x)``, ``dx = dy * (1 - y**2)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv as pc
+    >>> tanh = pc.Tanh()
+    >>> tanh(np.array([0.0])).tolist(), tanh.backward(np.array([3.0])).tolist()
+    ([0.0], [3.0])
+    """
+
+    def forward(self, x: npt.ArrayLike) -> Array:
+        """Return ``tanh(x)``."""
+        x = as_float("Tanh", x)
+        y: Array = np.tanh(x, out=np.empty_like(x))
+        if self.training:
+            self._keep(1 - np.square(y))
+        return y
