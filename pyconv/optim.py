@@ -134,7 +134,8 @@ class SGD:
                     buffer *= momentum
                     buffer += (1 - dampening) * g if dampening else g
                 g = g + momentum * buffer if nesterov else buffer
-            p.data -= lr * g
+            values = p.data
+            values -= lr * g
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters (or fill them with zeros)."""
@@ -187,6 +188,8 @@ def _checked_parameters(params: Iterable[Parameter]) -> list[Parameter]:
     if isinstance(params, Module | Parameter):
         hint = "its parameters()" if isinstance(params, Module) else "[parameter]"
         raise TypeError(f"SGD: params must hold Parameters, but it is a {type(params).__name__}; pass {hint}")
+    if not isinstance(params, Iterable):
+        raise TypeError(f"SGD: params must be an iterable of Parameters, but it is {shown(params)}")
     result = list(params)
     if not result:
         raise ValueError("SGD: params must not be empty; there is nothing to learn")

@@ -143,8 +143,8 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
 
 cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
     # What lies in the lanes: the choice that costs fewest cycles per image and group, a multiply-add of vectors being one.
-    #   PIXELS    junk between two rows, at least one vector; a task per group; outputs go straight to their rows unless a
-    #             stride spaces them; weights of a gradient, scattered, take 1.9 cycles a number on their way from memory
+    #   PIXELS    junk between two rows, at least one vector; a task per group; a stride splits inputs (1.2 cycles a
+    #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered, take 1.9 cycles a number on their way from memory
     #   CHANNELS  no junk, images merge; weights are packed, which a batch pays back, and outputs transposed (0.5 cycles a
     #             number, 1.5 if spaced)
     #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
@@ -158,7 +158,7 @@ cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
     by_pixels /= smaller_double(1, rows * smaller_double((columns + s.h.reach) / <double> LANES, 1))
     if s.weight_m < s.weight_c:
         by_pixels += s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
-    by_pixels += targets * (2.0 if spaced else 0.1) + 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
+    by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15) + 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
     by_channels = ceil_div(s.m, LANES) * products * (1 if s.n > 1 else <double> ceil_div(rows * columns, ROWS) * ROWS
                                                      / larger(rows * columns, 1))
     by_channels += targets * (1.5 if spaced else 0.5)

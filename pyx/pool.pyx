@@ -67,15 +67,15 @@ cdef void max_plane_backward(const Geometry* g, const real* dy, const int64_t* i
         dx[indices[i]] += dy[i]
 
 
-cdef inline real share(const Geometry* g, const Window* w, Py_ssize_t p, Py_ssize_t q, bint count_include_pad,
-                       Py_ssize_t divisor) noexcept nogil:
-    # One over the number of elements that the average of window (p, q) is taken over.
+cdef inline Py_ssize_t count_of(const Geometry* g, const Window* w, Py_ssize_t p, Py_ssize_t q,
+                                bint count_include_pad, Py_ssize_t divisor) noexcept nogil:
+    # What the sum of window (p, q) is divided by.
     cdef Py_ssize_t y = p * g.stride_h - g.pad_top, x = q * g.stride_w - g.pad_left
     if divisor:
-        return (<real> 1) / divisor
+        return divisor
     if count_include_pad:
-        return (<real> 1) / ((smaller(y + g.kh, g.ih + g.pad_bottom) - y) * (smaller(x + g.kw, g.iw + g.pad_right) - x))
-    return (<real> 1) / ((w.bottom - w.top) * (w.right - w.left))
+        return (smaller(y + g.kh, g.ih + g.pad_bottom) - y) * (smaller(x + g.kw, g.iw + g.pad_right) - x)
+    return (w.bottom - w.top) * (w.right - w.left)
 
 
 cdef void average_plane(const Geometry* g, const real* x, real* y, bint count_include_pad,
@@ -90,7 +90,7 @@ cdef void average_plane(const Geometry* g, const real* x, real* y, bint count_in
             for i in range(w.top, w.bottom):
                 for j in range(w.left, w.right):
                     total += x[i * g.iw + j]
-            y[p * g.ow + q] = total * share(g, &w, p, q, count_include_pad, divisor)
+            y[p * g.ow + q] = total / count_of(g, &w, p, q, count_include_pad, divisor)
 
 
 cdef void average_plane_backward(const Geometry* g, const real* dy, real* dx, bint count_include_pad,
@@ -102,7 +102,7 @@ cdef void average_plane_backward(const Geometry* g, const real* dy, real* dx, bi
     for p in range(g.oh):
         for q in range(g.ow):
             w = window_at(g, p, q)
-            part = dy[p * g.ow + q] * share(g, &w, p, q, count_include_pad, divisor)
+            part = dy[p * g.ow + q] / count_of(g, &w, p, q, count_include_pad, divisor)
             for i in range(w.top, w.bottom):
                 for j in range(w.left, w.right):
                     dx[i * g.iw + j] += part

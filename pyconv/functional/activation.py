@@ -218,7 +218,8 @@ def _axis(op: str, axis: object, axes: int) -> int:
 def _shifted(x: Array, axis: int) -> Array:
     """`x` less its largest value along the axis, so that no exponential overflows."""
     largest = x.max(axis=axis, keepdims=True) if x.size else 0
-    with np.errstate(invalid="ignore"):  # inf - inf is the NaN that it should be
+    # inf - inf is the NaN that it should be, and a difference beyond all numbers has the exponential 0, also as -inf
+    with np.errstate(invalid="ignore", over="ignore"):
         shifted: Array = x - largest
     return shifted
 
