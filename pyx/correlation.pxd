@@ -4,12 +4,12 @@
 # target. For each pass the order is  output channels, then positions: a block of packed weights is read from L2 or L3
 # once and meets every position of the band while the planes stay in L2.
 
-from geometry cimport larger, positions, smaller
+from geometry cimport ceil_div, larger, positions, smaller
 from panel cimport pack_panel, unpack_panel
 from depthwise cimport depth_plane
 from plan cimport CHUNK, MAX_DEPTH, MAX_PIXELS, Sum, block_start, pass_start, pass_taps
 from plane cimport open_planes, planes_size
-from tile cimport CHANNELS, row_count, source_t, widest
+from tile cimport CHANNELS, row_count, widest
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real
 from workspace cimport Carver, carve
 
@@ -87,7 +87,7 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const re
                             Py_ssize_t depth, const real* bias, real* target, Py_ssize_t rows,
                             Py_ssize_t columns) noexcept nogil:
     # R output channels over all positions of a band, as many vectors at a time as the tile has, fewer at the end.
-    cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, left, vectors, c_row
+    cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, left, vectors, c_row, count
     cdef Py_ssize_t target_m = s.v.target * s.h.target, full = widest(R), middle = (full + 1) // 2
     cdef Py_ssize_t row_step = s.v.spacing * s.h.target, column_step = s.h.spacing
     cdef bint seamless = pitch == columns == s.h.target and row_step == pitch and column_step == 1
@@ -108,12 +108,16 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const re
         c, c_row = k.strip, STRIP * LANES
         if direct:
             c, c_row = target + at // pitch * row_step + at % pitch, target_m
-        s.tiles.pixels[R][vectors](depth, weights, s.weight_m, s.weight_at + start, k.planes + at,
+        count = 1
+        if direct and vectors == full:
+            # As many more strips as the row, or the band without seams, has room for.
+            count = (end - at if seamless else columns - at % pitch) // (vectors * LANES)
+        s.tiles.pixels[R][vectors](count, depth, weights, s.weight_m, s.weight_at + start, k.planes + at,
                                    s.source_at + start, bias, c, c_row)
         if not direct:
             write_strip(k.strip, R, smaller(vectors * LANES, end - at), target, target_m, at, pitch, columns,
                         row_step, column_step)
-        at += vectors * LANES
+        at += count * vectors * LANES
 
 
 cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, const real* weights,
@@ -167,7 +171,6 @@ cdef inline void channel_pass(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b
     cdef Py_ssize_t start = pass_start(s, a, b), depth = s.c * pass_taps(s, a, b), block, m, width, lanes, i, j, r
     cdef Py_ssize_t pixels = list_pixels(s, k, a, b, rows, columns)
     cdef const real* packed
-    cdef source_t row[MAX_ROWS]
     for block in range(k.first_block, k.last_block):
         m = block_start(s, block)
         width = block_start(s, block + 1) - m
@@ -178,13 +181,8 @@ cdef inline void channel_pass(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b
                 k.sums[j * width + r] = bias[m + r] if r < lanes else 0
         i = 0
         while i < depth:
-            j = 0
-            while j < pixels:
-                for r in range(ROWS):
-                    row[r] = k.planes + k.pixel_at[j + r]
-                s.tiles.channels[width // LANES](smaller(CHUNK, depth - i), row, s.source_at + start + i,
-                                                 packed + i * width, k.sums + j * width)
-                j += ROWS
+            s.tiles.channels[width // LANES](ceil_div(pixels, ROWS), smaller(CHUNK, depth - i), k.planes, k.pixel_at,
+                                             s.source_at + start + i, packed + i * width, k.sums)
             i += CHUNK
         unpack_panel(k.sums, width, target + m * s.v.target * s.h.target, s.v.target * s.h.target, lanes,
                      k.target_at, pixels)

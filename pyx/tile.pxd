@@ -1,21 +1,24 @@
-# The register tile: the one loop in which all multiplications of pyconv happen.
+# The register tile: the one loop in which all multiplications of dense convolutions happen.
 #
 #     c[r, :] = start[r, :] + sum over i of a[r, i] * b[i, :]
 #
 # R rows by V vectors of accumulators stay in registers while i runs over `depth`. One operand is broadcast, the other is
-# loaded as vectors, and each is found in one of two ways:
+# loaded as vectors, and both are found through offset tables, so that nothing is gathered beforehand:
 #
-#   PIXELS    lanes are target pixels. a: R rows of the weights as they are, a[r * a_row + a_at[i]]. b: source planes,
-#             at b + b_at[i]. Starts at the bias.
-#   CHANNELS  lanes are channels. a: R places in the source planes, each at rows[r] + a_at[i]. b: packed, V vectors per i.
+#   PIXELS    lanes are target pixels. a: R rows of the weights as they are, at weight_at[i]; b: source planes, at
+#             source_at[i]. Starts at the bias.
+#   CHANNELS  lanes are channels. a: R places in the source planes, row_at[r] + at[i]; b: a packed panel, V vectors per i.
 #             Starts at what c holds.
+#   SUMS      as CHANNELS, but starts at 0 and is added to c at the end: partial sums of a long one.
 #
-# R, V and `lanes` are literals wherever tile() is called, and every cdef inline function is forced inline (setup.py), so
+# R, V and `kind` are literals wherever tile() is called, and every cdef inline function is forced inline (setup.py), so
 # each named tile below is a loop of its own with its accumulators in registers. They are only ever called through the
-# table, which keeps them functions of their own: inlined into a driver they would compete with it for registers. The sum
-# runs in the order of i, one fused multiply-add at a time: whichever tile computes an output, it has the same bits.
+# table, which keeps them functions of their own: inlined into a driver they would compete with it for registers. A call
+# makes `count` neighbouring tiles: the loop around saves calls, and without it gcc does not unroll the first and the last
+# loop of the tile early enough to keep the accumulators off the stack. The sum runs in the order of i, one fused
+# multiply-add at a time: whichever tile computes an output, it has the same bits.
 
-from depthwise cimport (depth_3x1, depth_3x2, depth_5x1, depth_5x2, depth_7x1, depth_7x2, depth_strip_t)
+from depthwise cimport depth_3x1, depth_3x2, depth_5x1, depth_5x2, depth_7x1, depth_7x2, depth_strip_t
 from vector cimport LANES, MAX_ROWS, ROWS, STRIP, real, splat, vec
 
 cdef enum Lanes:
@@ -23,137 +26,176 @@ cdef enum Lanes:
     CHANNELS
     GROUPS          # not by this tile: groups.pxd
 
+cdef enum Kind:
+    PIXEL_TILE
+    CHANNEL_TILE
+    SUM_TILE
+
 ctypedef const real* source_t
-ctypedef void (*pixel_tile_t)(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                              const real* planes, const Py_ssize_t* source_at, const real* bias,
-                              real* c, Py_ssize_t c_row) noexcept nogil
-ctypedef void (*channel_tile_t)(Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at, const real* panel,
-                                real* c) noexcept nogil
+# count strips of V vectors, side by side in the planes and in c
+ctypedef void (*pixel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil
+# count blocks of ROWS rows, one after the other in row_at and in c
+ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                                const Py_ssize_t* at, const real* panel, real* c) noexcept nogil
 
 cdef struct Tiles:
     pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
     channel_tile_t channels[4]                          # [V], R = ROWS
+    channel_tile_t sums[4]                              # [V], R = ROWS
     depth_strip_t depth[8][3]                           # [K][V]
 
 
-cdef inline void tile(Lanes lanes, Py_ssize_t R, Py_ssize_t V, Py_ssize_t depth,
-                      const real* a, Py_ssize_t a_row, const source_t* rows, const Py_ssize_t* a_at,
+cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, Py_ssize_t depth,
+                      const real* a, Py_ssize_t a_row, const Py_ssize_t* row_at, const Py_ssize_t* a_at,
                       const real* b, const Py_ssize_t* b_at,
                       const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    # a[r * a_row + a_at[i]] or rows[r][a_at[i]]   b_at (depth,) or b (depth, V * LANES)   c (R, V * LANES), c_row apart
+    # a[r * a_row + a_at[i]] or a[row_at[r] + a_at[i]]   b[b_at[i]] or b (depth, V * LANES)   c (R, V * LANES), c_row apart
     cdef vec acc[MAX_ROWS][STRIP]
     cdef vec column[STRIP]
     cdef source_t row[MAX_ROWS]
     cdef const real* place
+    cdef const real* next
+    cdef vec* out
     cdef real factor
-    cdef Py_ssize_t i, r, v, at
-    for r in range(R):
-        row[r] = rows[r] if lanes == CHANNELS else a + r * a_row
-        for v in range(V):
-            acc[r][v] = splat(bias[r]) if lanes == PIXELS else (<const vec*> (c + r * c_row + v * LANES))[0]
-    for i in range(depth):
-        at = a_at[i]
-        if lanes == PIXELS:
-            place = b + b_at[i]
-        else:
-            place = b
-            b += V * LANES
-        for v in range(V):
-            column[v] = (<const vec*> (place + v * LANES))[0]
+    cdef Py_ssize_t n, i, r, v, at
+    for n in range(count):
         for r in range(R):
-            factor = row[r][at]
+            row[r] = a + r * a_row if kind == PIXEL_TILE else a + row_at[r]
             for v in range(V):
-                acc[r][v] = acc[r][v] + factor * column[v]
-    for r in range(R):
-        for v in range(V):
-            (<vec*> (c + r * c_row + v * LANES))[0] = acc[r][v]
+                if kind == PIXEL_TILE:
+                    acc[r][v] = splat(bias[r])
+                elif kind == CHANNEL_TILE:
+                    acc[r][v] = (<const vec*> (c + r * c_row + v * LANES))[0]
+                else:
+                    acc[r][v] = splat(0)
+        next = b
+        for i in range(depth):
+            at = a_at[i]
+            if kind == PIXEL_TILE:
+                place = b + b_at[i]
+            else:
+                place = next
+                next += V * LANES
+            for v in range(V):
+                column[v] = (<const vec*> (place + v * LANES))[0]
+            for r in range(R):
+                factor = row[r][at]
+                for v in range(V):
+                    acc[r][v] = acc[r][v] + factor * column[v]
+        for r in range(R):
+            for v in range(V):
+                out = <vec*> (c + r * c_row + v * LANES)
+                out[0] = out[0] + acc[r][v] if kind == SUM_TILE else acc[r][v]
+        if kind == PIXEL_TILE:
+            b += V * LANES
+            c += V * LANES
+        else:
+            row_at += R
+            c += R * c_row
 
 
-cdef inline void channels_x3(Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at, const real* panel,
-                             real* c) noexcept nogil:
-    tile(CHANNELS, ROWS, 3, depth, NULL, 0, rows, at, panel, NULL, NULL, c, 3 * LANES)
+cdef inline void channels_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS, 3, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 3 * LANES)
 
 
-cdef inline void channels_x2(Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at, const real* panel,
-                             real* c) noexcept nogil:
-    tile(CHANNELS, ROWS, 2, depth, NULL, 0, rows, at, panel, NULL, NULL, c, 2 * LANES)
+cdef inline void channels_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS, 2, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 2 * LANES)
 
 
-cdef inline void channels_x1(Py_ssize_t depth, const source_t* rows, const Py_ssize_t* at, const real* panel,
-                             real* c) noexcept nogil:
-    tile(CHANNELS, ROWS, 1, depth, NULL, 0, rows, at, panel, NULL, NULL, c, LANES)
+cdef inline void channels_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS, 1, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 1 * LANES)
 
 
-cdef inline void pixels_rowsx3(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, ROWS, 3, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void sums_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
+    tile(SUM_TILE, ROWS, 3, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 3 * LANES)
 
 
-cdef inline void pixels_rowsx2(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, ROWS, 2, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void sums_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
+    tile(SUM_TILE, ROWS, 2, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 2 * LANES)
 
 
-cdef inline void pixels_rowsx1(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, ROWS, 1, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void sums_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
+    tile(SUM_TILE, ROWS, 1, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 1 * LANES)
 
 
-cdef inline void pixels_4x6(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 4, 6, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_4x3(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 4, 3, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_rowsx2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_4x1(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 4, 1, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_2x4(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 2, 4, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_4x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 4, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_2x2(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 2, 2, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_4x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 4, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_2x1(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 2, 1, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_4x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 4, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_1x6(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 1, 6, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_2x4(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 2, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_1x3(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 1, 3, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_2x2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 2, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
-cdef inline void pixels_1x1(Py_ssize_t depth, const real* weights, Py_ssize_t weight_m, const Py_ssize_t* weight_at,
-                             const real* planes, const Py_ssize_t* source_at, const real* bias,
-                             real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXELS, 1, 1, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+cdef inline void pixels_2x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 2, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+
+
+cdef inline void pixels_1x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 1, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+
+
+cdef inline void pixels_1x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 1, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+
+
+cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 1, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
 
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:
@@ -161,6 +203,7 @@ cdef inline void list_tiles(Tiles* t) noexcept nogil:
     t.depth[3][2], t.depth[5][2], t.depth[7][2] = depth_3x2, depth_5x2, depth_7x2
     t.depth[3][1], t.depth[5][1], t.depth[7][1] = depth_3x1, depth_5x1, depth_7x1
     t.channels[3], t.channels[2], t.channels[1] = channels_x3, channels_x2, channels_x1
+    t.sums[3], t.sums[2], t.sums[1] = sums_x3, sums_x2, sums_x1
     t.pixels[4][6], t.pixels[4][3], t.pixels[4][1] = pixels_4x6, pixels_4x3, pixels_4x1
     t.pixels[2][4], t.pixels[2][2], t.pixels[2][1] = pixels_2x4, pixels_2x2, pixels_2x1
     t.pixels[1][6], t.pixels[1][3], t.pixels[1][1] = pixels_1x6, pixels_1x3, pixels_1x1

@@ -14,8 +14,8 @@ from geometry cimport Geometry, ceil_div, larger, smaller, span
 from panel cimport pack_panel, unpack_panel
 from plan cimport CHUNK, PLANE_BYTES, Sum, block_start
 from plane cimport open_planes, planes_size, shape_planes
-from tile cimport CHANNELS, GROUPS, Lanes, source_t
-from vector cimport LANES, MAX_ROWS, PANEL, ROWS, real
+from tile cimport CHANNELS, GROUPS, Lanes
+from vector cimport LANES, PANEL, ROWS, real
 from workspace cimport Carver, carve
 
 cdef struct Walk:
@@ -24,8 +24,8 @@ cdef struct Walk:
     real* scratch           # room for planes
     const real* planes
     real* panel             # [pixels of a chunk][PANEL * LANES] the output gradient, channels in lanes
-    real* part              # [ROWS][PANEL * LANES] sums of one chunk
     real* sums              # [rows][PANEL * LANES]
+    Py_ssize_t* row_at      # [rows] offset in the planes; a few more, for the last tile
     Py_ssize_t* pixel_at    # [pixels of a chunk] offset in the planes
     Py_ssize_t* dy_at       # [pixels of a chunk] offset in the output gradient
 
@@ -75,37 +75,17 @@ cdef inline void carve_walk(Walk* k, const WalkPlan* w, const Sum* s, Carver* ca
     cdef Py_ssize_t rows = w.channels * s.v.taps * s.h.taps
     k.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     k.panel = <real*> carve(carver, pixels * width, sizeof(real))
-    k.part = <real*> carve(carver, ROWS * width, sizeof(real))
     k.sums = <real*> carve(carver, (rows + ROWS) * width, sizeof(real))
+    k.row_at = <Py_ssize_t*> carve(carver, rows + ROWS, sizeof(Py_ssize_t))
     k.pixel_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     k.dy_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
-
-
-cdef inline void add_chunk(const Sum* s, Walk* k, Py_ssize_t width, Py_ssize_t pixels, bint first) noexcept nogil:
-    # sums[i] += sum over the chunk's pixels, ROWS values of i at a time; the first chunk overwrites.
-    cdef Py_ssize_t rows = k.channels * s.v.taps * s.h.taps, i = 0, j, r
-    cdef source_t row[MAX_ROWS]
-    cdef real* sums
-    while i < rows:
-        for r in range(ROWS):
-            row[r] = k.planes + s.source_at[smaller(i + r, rows - 1)]
-        sums = k.sums + i * width
-        if first:
-            memset(sums, 0, ROWS * width * sizeof(real))
-            s.tiles.channels[width // LANES](pixels, row, k.pixel_at, k.panel, sums)
-        else:
-            memset(k.part, 0, ROWS * width * sizeof(real))
-            s.tiles.channels[width // LANES](pixels, row, k.pixel_at, k.panel, k.part)
-            for j in range(smaller(ROWS, rows - i) * width):
-                sums[j] += k.part[j]
-        i += ROWS
 
 
 cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t task, const Geometry* g,
                           const real* x, const real* dy, real* dw) noexcept nogil:
     # x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, kh, kw)
     cdef Py_ssize_t taps = s.v.taps * s.h.taps, area = g.oh * g.ow, width, lanes, m
-    cdef Py_ssize_t chunk, image, row, column, n, y, z, pixels
+    cdef Py_ssize_t chunk, image, row, column, n, y, z, pixels, rows, i
     k.channel = task % w.channel_blocks * w.channels
     k.channels = smaller(w.channels, s.c - k.channel)
     task //= w.channel_blocks
@@ -113,6 +93,10 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
     m = block_start(s, k.block)
     width = block_start(s, k.block + 1) - m
     lanes = smaller(width, s.m - m)
+    rows = k.channels * taps
+    for i in range(rows + ROWS):
+        k.row_at[i] = s.source_at[smaller(i, rows - 1)]
+    memset(k.sums, 0, (rows + ROWS) * width * sizeof(real))
     x += (k.group * s.c + k.channel) * g.ih * g.iw
     dy += (k.group * s.m + m) * area
     for chunk in range(s.image_blocks * s.row_bands * s.column_bands):
@@ -131,7 +115,7 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
                                smaller(s.images, g.n - image), k.channels, row, column)
         pack_panel(k.panel, width, dy + image * s.target_image, area, lanes, k.dy_at, pixels,
                    dy + g.n * s.target_image - (k.group * s.m + m) * area)
-        add_chunk(s, k, width, pixels, chunk == 0)
+        s.tiles.sums[width // LANES](ceil_div(rows, ROWS), pixels, k.planes, k.row_at, k.pixel_at, k.panel, k.sums)
     # The tables list taps that read some input; all others keep the zeros that dw was given before.
     unpack_panel(k.sums, width, dw + k.group * s.weight_group + m * s.weight_m + k.channel * s.weight_c, s.weight_m,
                  lanes, s.weight_at, k.channels * taps)

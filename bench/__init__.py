@@ -1,0 +1,1 @@
+"""Speed: our own regressions (`pytest bench`) and the race against other libraries (`python -m bench.race`)."""

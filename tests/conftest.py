@@ -1,0 +1,35 @@
+"""What every test run begins with: the build that is under test in the header, the thread count put back after each
+test.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyconv as pc
+import pytest
+from pyconv import _kernels
+
+
+def pytest_report_header():
+    built, supported = ", ".join(_kernels.built), ", ".join(_kernels.supported)
+    kernels = f"kernels {_kernels.chosen} (built {built}; supported {supported})"
+    return f"pyconv {pc.__version__}: {kernels}, {pc.get_num_threads()} threads"
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    """A test that changes the number of threads must not change the tests after it."""
+    before = pc.get_num_threads()
+    yield
+    pc.set_num_threads(before)
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch, or a skip that says so."""
+    return pytest.importorskip("torch", reason="PyTorch is not installed, so nothing can be compared with it")

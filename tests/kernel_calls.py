@@ -1,0 +1,101 @@
+"""The compiled kernels called directly, on one drawn geometry: what `test_isa.py` and `test_bounds.py` walk through.
+
+`conv_calls` and `pool_calls` yield one `Call` for each entry point: its arrays, what is to come out, and how to run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from pyconv import _kernels
+
+import geometries
+import operations
+import reference
+import reference_pooling
+
+
+@dataclass
+class Call:
+    """One call of a kernel: `run(geometry, inputs, outputs, threads)`; the shapes, dtypes and values of `expected` are
+    those of the outputs.
+    """
+
+    name: str
+    geometry: np.ndarray
+    inputs: dict[str, np.ndarray | None]
+    expected: dict[str, np.ndarray]
+    run: Callable
+
+    def garbage(self) -> dict[str, np.ndarray]:
+        """Outputs full of a value that no sum may start from."""
+        return {name: np.full_like(a, -99 if a.dtype.kind == "i" else np.nan) for name, a in self.expected.items()}
+
+
+def _simple(function, name, geometry, inputs, expected, dtype):
+    """A call whose arguments are the geometry, the inputs in order, the outputs in order, and the number of threads."""
+    outputs = {k: np.ascontiguousarray(v, None if v.dtype.kind == "i" else dtype) for k, v in expected.items()}
+
+    def run(geometry, inputs, outputs, threads):
+        function(geometry, *inputs.values(), *outputs.values(), threads)
+
+    return Call(name, geometry, inputs, outputs, run)
+
+
+def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True) -> Iterator[Call]:
+    convolution, columns = _kernels.load("convolution", dtype, isa), _kernels.load("columns", dtype, isa)
+    geometry = np.array(case.packed, np.intp)
+    x, w, b, dy = operations.arrays(case, dtype, whole)
+    expected = operations.convolve_reference(case, x, w, b, dy)
+    plain = operations.convolve_reference(case, x, w, 0 * b, dy)["y"]
+    forward, backward = convolution.forward, convolution.input_gradient
+    if case.transposed:
+        forward, backward = backward, forward
+    yield _simple(forward, "y", geometry, {"x": x, "w": w, "b": b}, {"y": expected["y"]}, dtype)
+    yield _simple(forward, "y without bias", geometry, {"x": x, "w": w, "b": None}, {"y": plain}, dtype)
+    yield _simple(backward, "dx", geometry, {"dy": dy, "w": w, "b": None}, {"dx": expected["dx"]}, dtype)
+    pair = {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}
+    yield _simple(convolution.weight_gradient, "dw", geometry, pair, {"dw": expected["dw"]}, dtype)
+    sums = np.array(geometries.Conv(0, case.n, 1, case.oc, 1, case.out, (1, 1)).packed, np.intp)
+    yield _simple(convolution.bias_gradient, "db", sums, {"dy": dy}, {"db": expected["db"]}, dtype)
+    if case.transposed:
+        return
+    cols = geometries.integers(np.random.default_rng(case.seed), operations.cols_shape(case), dtype)
+    patches = reference.im2col(x, case.kernel, **case.window)
+    picture = reference.col2im(cols, case.size, case.kernel, **case.window)
+    yield _simple(columns.im2col, "im2col", geometry, {"x": x}, {"cols": patches}, dtype)
+    yield _simple(columns.col2im, "col2im", geometry, {"cols": cols}, {"x": picture}, dtype)
+
+
+def pool_calls(case: geometries.Pool, dtype, isa: str | None) -> Iterator[Call]:
+    pool, rng, shape = _kernels.load("pool", dtype, isa), np.random.default_rng(case.seed), (case.n, case.c, *case.size)
+    x = geometries.integers(rng, shape, dtype)
+    y, indices = reference_pooling.max_pool2d(x, case.kernel, **case.maximum)
+    dy = geometries.integers(rng, y.shape, dtype)
+    dx = reference_pooling.max_pool2d_backward(dy, indices, case.size)
+    geometry = _packed(case, y.shape[2:], case.dilation)
+    yield _simple(pool.max_forward, "max", geometry, {"x": x}, {"y": y, "indices": indices}, dtype)
+    yield _simple(pool.max_backward, "max backward", geometry, {"dy": dy, "indices": indices}, {"dx": dx}, dtype)
+
+    average = {**case.average, "divisor_override": 4}  # a power of two keeps the quotients exact
+    y = reference_pooling.avg_pool2d(x, case.kernel, **average)
+    dy = geometries.integers(rng, y.shape, dtype)
+    expected = reference_pooling.avg_pool2d_backward(dy, case.size, case.kernel, **average)
+    geometry = _packed(case, y.shape[2:], (1, 1))
+    for name, function, inputs, outputs in (
+        ("average", pool.average_forward, {"x": x}, {"y": y}),
+        ("average backward", pool.average_backward, {"dy": dy}, {"dx": expected}),
+    ):
+        call = _simple(function, name, geometry, inputs, outputs, dtype)
+        call.run = lambda g, i, o, threads, f=function: f(
+            g, *i.values(), *o.values(), case.count_include_pad, 4, threads
+        )
+        yield call
+
+
+def _packed(case: geometries.Pool, out, dilation) -> np.ndarray:
+    (ph, pw), c = case.padding, case.c
+    sizes = (case.n, c, *case.size, c, *out, *case.kernel, *case.stride, *dilation)
+    return np.array((*sizes, ph, ph, pw, pw, c), np.intp)

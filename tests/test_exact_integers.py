@@ -1,0 +1,214 @@
+"""Small whole numbers must come out exactly, in float32 and float64, by every algorithm: the named traps, one table row
+each.
+
+The random sweep meets all of these too; here each has its name, so that a failure says what broke.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyconv.functional as F
+import pytest
+
+import operations
+import reference
+import reference_pooling
+from geometries import Conv, integers
+from tolerance import assert_same
+
+ALGORITHMS = ("direct", "im2col")
+
+
+def conv(name, ic=2, oc=3, size=(7, 6), kernel=(3, 3), n=2, groups=1, pad=(0, 0, 0, 0), **options):
+    """A row of the table; `pad` is (top, bottom, left, right)."""
+    case = Conv(0, n, ic, oc, groups, size, kernel, padding=((pad[0], pad[1]), (pad[2], pad[3])), **options)
+    return pytest.param(case, id=name)
+
+
+TRAPS = [
+    conv("leftover rows and columns", size=(8, 9), stride=(3, 2)),
+    conv("stride larger than kernel", size=(11, 12), kernel=(2, 1), stride=(4, 3)),
+    conv("stride larger than picture", size=(4, 4), stride=(9, 7), pad=(1, 1, 1, 1)),
+    conv("dilation with stride", size=(12, 13), stride=(2, 3), dilation=(3, 2), pad=(1, 2, 3, 0)),
+    conv("dilation and stride share a factor", size=(12, 13), stride=(2, 4), dilation=(4, 2), pad=(2, 2, 2, 2)),
+    conv("padding beyond the kernel", size=(3, 2), kernel=(2, 2), pad=(5, 4, 7, 3)),
+    conv("windows that see nothing but padding", size=(2, 2), kernel=(2, 2), stride=(3, 3), pad=(6, 6, 6, 6)),
+    conv("unequal padding", stride=(2, 3), pad=(0, 1, 2, 1)),
+    conv("padding on one side only", pad=(0, 3, 0, 0)),
+    conv("kernel as large as the picture", kernel=(7, 6)),
+    conv("kernel larger than the picture", size=(3, 2), kernel=(7, 8), pad=(3, 3, 3, 4)),
+    conv("taps that never meet the picture", size=(1, 1), kernel=(5, 5), pad=(2, 2, 2, 2)),
+    conv("one pixel", size=(1, 1), kernel=(1, 1)),
+    conv("one pixel, many channels", ic=70, oc=50, size=(1, 1), kernel=(1, 1), n=5),
+    conv("pointwise with stride", kernel=(1, 1), stride=(2, 2), ic=20, oc=19),
+    conv("flat kernel", kernel=(1, 7), size=(5, 9), pad=(0, 0, 3, 3)),
+    conv("tall kernel", kernel=(7, 1), size=(9, 5), pad=(3, 3, 0, 0)),
+    conv("large kernel", kernel=(11, 9), size=(20, 19), pad=(5, 5, 4, 4)),
+    conv("first layer", ic=3, oc=24, kernel=(7, 7), size=(30, 31), stride=(2, 2), pad=(3, 3, 3, 3), n=1),
+    conv("depthwise", ic=13, oc=13, groups=13, size=(9, 20), pad=(1, 1, 1, 1)),
+    conv("depthwise, two outputs for each channel", ic=5, oc=10, groups=5, stride=(2, 2)),
+    conv("grouped", ic=12, oc=9, groups=3, size=(8, 8), pad=(1, 1, 1, 1)),
+    conv("grouped, wider than a tile", ic=40, oc=36, groups=2, size=(6, 7)),
+    conv("rows longer than a tile", ic=3, oc=9, size=(4, 113), pad=(1, 1, 1, 1)),
+    conv("rows longer than a tile, strided", ic=3, oc=9, size=(4, 213), stride=(1, 2), dilation=(1, 3)),
+    conv("one dimension", ic=4, oc=5, size=(1, 300), kernel=(1, 9), stride=(1, 4), dilation=(1, 3)),
+    conv("many small pictures", ic=9, oc=17, size=(4, 4), n=40, pad=(1, 1, 1, 1)),
+    conv("transposed", transposed=True),
+    conv("transposed, output padding", transposed=True, stride=(2, 3), output_padding=(1, 2), pad=(1, 1, 1, 1)),
+    conv("transposed, output padding as large as the stride", transposed=True, dilation=(3, 2), output_padding=(2, 1)),
+    conv("transposed, kernel smaller than stride", transposed=True, kernel=(2, 1), stride=(3, 4), size=(3, 4)),
+    conv("transposed, kernel equals stride", transposed=True, kernel=(4, 4), stride=(4, 4), ic=18, oc=10),
+    conv("transposed, all but a corner cut off", transposed=True, pad=(4, 3, 3, 4)),
+    conv("transposed, grouped and dilated", transposed=True, ic=6, oc=4, groups=2, dilation=(2, 3), stride=(3, 2)),
+    conv(
+        "transposed, depthwise", transposed=True, ic=9, oc=9, groups=9, stride=(2, 2), kernel=(4, 4), pad=(1, 1, 1, 1)
+    ),
+    conv(
+        "transposed, one output channel and a long kernel",
+        transposed=True,
+        ic=30,
+        oc=1,
+        size=(1, 40),
+        kernel=(1, 64),
+        stride=(1, 16),
+    ),
+]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("case", TRAPS)
+def test_named_traps(case, dtype, algorithm):
+    assert case.out == case.y_shape[2:] and min(case.out) > 0
+    data = operations.arrays(case, dtype, whole=True)
+    found = operations.convolve(case, *data, algorithm)
+    operations.compare(found, operations.convolve_reference(case, *data), dtype, f"{case}, {algorithm}")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "channels", [(1, 7), (2, 8), (3, 9), (7, 15), (8, 16), (9, 17), (16, 24), (17, 47), (47, 48), (49, 50), (96, 97)]
+)
+@pytest.mark.parametrize("width", [1, 5, 15, 16, 17, 31, 47, 48, 49, 65])
+def test_around_the_edges_of_the_register_tile(channels, width, algorithm):
+    """Output channels and row lengths on, below and above the multiples of 8, 16 and 48 that the tiles are made of."""
+    for dtype in (np.float32, np.float64):
+        case = Conv(width, 1, *channels, 1, (3, width), (3, 3), padding=((1, 0), (1, 1)))
+        data = operations.arrays(case, dtype, whole=True)
+        found = operations.convolve(case, *data, algorithm)
+        operations.compare(found, operations.convolve_reference(case, *data), dtype, f"{case}, {np.dtype(dtype)}")
+
+
+def _explicit(rule, size, kernel, stride, dilation):
+    """The widths that a rule stands for, by the definition in the specification of ONNX and TensorFlow."""
+    pads = []
+    for i, k, s, d in zip(size, kernel, stride, dilation, strict=True):
+        span = d * (k - 1) + 1
+        total = {"valid": 0, "full": 2 * (span - 1)}.get(rule, max((-(-i // s) - 1) * s + span - i, 0))
+        small = total // 2
+        pads.append((total - small, small) if rule == "same_lower" else (small, total - small))
+    return tuple(pads)
+
+
+@pytest.mark.parametrize("rule", ["valid", "same", "same_lower", "full"])
+def test_paddings_by_name(rule):
+    rng = np.random.default_rng(3)
+    for size in ((7, 8), (10, 5), (6, 6)):
+        for kernel, stride, dilation in (
+            ((3, 2), (1, 1), (1, 1)),
+            ((4, 3), (2, 3), (1, 2)),
+            ((1, 5), (3, 2), (2, 1)),
+            ((2, 2), (5, 1), (1, 3)),
+        ):
+            x, w = integers(rng, (2, 3, *size)), integers(rng, (4, 3, *kernel))
+            pads = _explicit(rule, size, kernel, stride, dilation)
+            y = F.conv2d(x, w, None, stride, rule, dilation)
+            what = f"{rule}: {size}, {kernel}, {stride}, {dilation}"
+            assert_same(y, reference.conv2d(x, w, None, stride, pads, dilation), what)
+            if rule.startswith("same"):
+                assert y.shape[2:] == tuple(-(-i // s) for i, s in zip(size, stride, strict=True)), what
+            dy = integers(rng, y.shape)
+            expected = reference.conv2d_gradients(dy, x, w, stride, pads, dilation)
+            for found, wanted in zip(F.conv2d_backward(dy, x, w, stride, rule, dilation), expected, strict=True):
+                assert_same(found, wanted, what)
+
+
+@pytest.mark.parametrize("form", [2, (2, 2), [2, 2], ((2, 2), (2, 2)), np.int64(2), np.array([2, 2])], ids=repr)
+def test_every_form_of_a_number_per_axis(form):
+    rng = np.random.default_rng(4)
+    x, w = integers(rng, (2, 3, 9, 8)), integers(rng, (4, 3, 3, 2))
+    assert_same(F.conv2d(x, w, padding=form), reference.conv2d(x, w, padding=((2, 2), (2, 2))))
+    if np.ndim(form) < 2:
+        assert_same(F.conv2d(x, w, stride=form), reference.conv2d(x, w, stride=(2, 2)))
+        assert_same(F.conv2d(x, w, dilation=form), reference.conv2d(x, w, dilation=(2, 2)))
+
+
+def test_argument_orders_are_pytorchs():
+    """Positional calls: groups before dilation in the transposed function, dilation, padding, stride in unfold and
+    fold.
+    """
+    rng = np.random.default_rng(5)
+    x, w = integers(rng, (1, 4, 6, 6)), integers(rng, (4, 1, 3, 3))
+    assert_same(
+        F.conv_transpose2d(x, w, None, 3, 2, 1, 2, 2),
+        reference.conv_transpose2d(x, w, None, (3, 3), ((2, 2), (2, 2)), (1, 1), 2, (2, 2)),
+    )
+    assert_same(F.conv2d(x, w, None, 3, 2, 1, 4), reference.conv2d(x, w, None, (3, 3), ((2, 2), (2, 2)), (1, 1), 4))
+    assert_same(F.unfold(x, 2, 3, 1, 2), reference.im2col(x, (2, 2), (2, 2), ((1, 1), (1, 1)), (3, 3)))
+
+
+def test_needs_computes_only_what_is_asked_for():
+    rng = np.random.default_rng(6)
+    x, w = integers(rng, (2, 3, 5, 5)), integers(rng, (4, 3, 3, 3))
+    dy = integers(rng, (2, 4, 3, 3))
+    whole = F.conv2d_backward(dy, x, w)
+    for needs in np.ndindex(2, 2, 2):
+        found = F.conv2d_backward(dy, x, w, needs=tuple(map(bool, needs)))
+        assert [v is not None for v in found] == [bool(v) for v in needs]
+        assert all(a is None or np.array_equal(a, b) for a, b in zip(found, whole, strict=True))
+    assert_same(F.conv2d_input(x.shape, w, dy), whole[0])
+    assert_same(F.conv2d_weight(x, w.shape, dy), whole[1])
+
+
+def test_a_shifted_picture_gives_a_shifted_result():
+    rng = np.random.default_rng(7)
+    x, w = integers(rng, (1, 2, 20, 20)), integers(rng, (3, 2, 3, 3))
+    shifted = np.roll(x, (2, 3), axis=(2, 3))
+    assert np.array_equal(F.conv2d(shifted, w)[:, :, 2:, 3:], F.conv2d(x, w)[:, :, :-2, :-3])
+
+
+def test_a_shift_inside_one_cell_does_not_change_a_maximum():
+    x = np.zeros((1, 1, 8, 8))
+    x[0, 0, ::2, ::2] = np.arange(1, 17).reshape(4, 4)
+    assert np.array_equal(F.max_pool2d(np.roll(x, (1, 1), axis=(2, 3)), 2), F.max_pool2d(x, 2))
+
+
+def test_equal_maxima_the_first_wins_and_overlaps_add():
+    x = np.ones((1, 1, 3, 3))
+    _, indices = F.max_pool2d(x, 2, 1, return_indices=True)
+    assert indices.ravel().tolist() == [0, 1, 3, 4] and indices.dtype == np.int64
+    x[0, 0, 1, 1] = 2
+    assert F.max_pool2d_backward(np.ones((1, 1, 2, 2)), x, 2, 1)[0, 0].tolist() == [[0, 0, 0], [0, 4, 0], [0, 0, 0]]
+
+
+def test_dilate_erode_rotate():
+    rng = np.random.default_rng(8)
+    for stride in (1, 2, (3, 1), (1, 4), (2, 5)):
+        x = integers(rng, (2, 3, 4, 5))
+        wide, (sh, sw) = F.dilate(x, stride), stride if isinstance(stride, tuple) else (stride, stride)
+        assert wide.shape == (2, 3, 3 * sh + 1, 4 * sw + 1) and wide.sum() == x.sum()
+        assert_same(wide[..., ::sh, ::sw], x)
+        assert_same(F.erode(wide, stride), x)
+    w = integers(rng, (2, 3, 4, 5))
+    assert_same(F.rotate180(w), np.flip(w, (2, 3)))
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5, 6, 7, (3, 7), (11, 5)], ids=str)
+def test_averages_of_whole_multiples_are_exact(kernel, dtype):
+    """The sum is exact, and one division rounds correctly: a plane of ones averages to one, not to one ulp less."""
+    rng, (kh, kw) = np.random.default_rng(9), kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    x = integers(rng, (2, 3, 12, 13), dtype) * dtype(kh * kw)
+    assert_same(F.avg_pool2d(x, kernel, 1), reference_pooling.avg_pool2d(x, (kh, kw), (1, 1)), kernel, dtype)
+    assert (F.avg_pool2d(np.ones_like(x), kernel, 1) == 1).all()
+    dy = F.avg_pool2d(x, kernel, 1) * dtype(kh * kw)
+    expected = reference_pooling.avg_pool2d_backward(dy, (12, 13), (kh, kw), (1, 1))
+    assert_same(F.avg_pool2d_backward(dy, x, kernel, 1), expected, kernel, dtype)

@@ -1,0 +1,40 @@
+"""`out=`: it is filled and returned, and may be any array that the documentation allows; the others are bad calls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyconv.functional as F
+import pytest
+
+from geometries import integers
+from tolerance import assert_same, assert_same_bits
+
+
+def _draw(*shape):
+    return integers(np.random.default_rng(shape), shape)
+
+
+X, W, B, DY = _draw(2, 3, 8, 9), _draw(4, 3, 3, 2), _draw(4), _draw(2, 4, 6, 8)
+WT, BT, DYT = _draw(3, 2, 3, 2), _draw(2), _draw(2, 2, 10, 10)
+
+
+@pytest.mark.parametrize("shape", [X.shape, X.shape[1:]])
+def test_out_is_filled_and_returned(shape, dtype):
+    x = X.reshape(-1)[: np.prod(shape)].reshape(shape).astype(dtype)
+    for function, w, b in ((F.conv2d, W, B), (F.conv_transpose2d, WT, BT)):
+        expected = function(x, w.astype(dtype), b.astype(dtype))
+        for algorithm in ("auto", "direct", "im2col"):
+            out = np.full(expected.shape, np.nan, dtype)
+            assert function(x, w.astype(dtype), b.astype(dtype), out=out, algorithm=algorithm) is out
+            assert_same_bits(out, expected)
+    out = np.full((4, 8), np.nan)
+    assert F.conv1d(X[0, :, 0], W[:, :, 0], B, out=out) is out
+    assert_same_bits(out, F.conv1d(X[0, :, 0], W[:, :, 0], B))
+
+
+def test_out_may_lie_beside_its_input_in_one_array():
+    whole = np.zeros((2, 1, 4, 4))
+    whole[0] = _draw(1, 4, 4)
+    expected = F.conv2d(whole[0], np.ones((1, 1, 1, 1)))
+    F.conv2d(whole[0], np.ones((1, 1, 1, 1)), out=whole[1])
+    assert_same(whole[1], expected)

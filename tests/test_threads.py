@@ -1,0 +1,269 @@
+"""The same bits for any number of threads; how the number is set; and no hang in a forked child.
+
+The geometries are large enough for the kernels to use several threads at all, and odd enough for every thread to get
+another share.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+
+import numpy as np
+import pyconv as pc
+import pyconv.functional as F
+import pytest
+
+import geometries
+import operations
+from children import printed, python
+from geometries import Conv
+from tolerance import assert_same, assert_same_bits
+
+COUNTS = (1, 2, 3, 4, 7)
+ALGORITHMS = ("direct", "im2col")
+
+
+def conv(name, n, ic, oc, size, kernel=(3, 3), groups=1, pad=1, **options):
+    case = Conv(0, n, ic, oc, groups, size, kernel, padding=((pad, pad), (pad, pad)), **options)
+    return pytest.param(case, id=name)
+
+
+LARGE = [
+    conv("one large picture", 1, 5, 13, (61, 67)),
+    conv("a batch", 5, 17, 33, (19, 23)),
+    conv("many channels, one pixel", 7, 300, 260, (1, 1), (1, 1), pad=0),
+    conv("many small pictures", 37, 24, 19, (6, 5)),
+    conv("depthwise", 3, 45, 45, (40, 41), groups=45),
+    conv("grouped", 2, 60, 66, (21, 22), groups=6),
+    conv("strided and dilated", 2, 19, 21, (50, 47), stride=(2, 3), dilation=(2, 2)),
+    conv("one dimension", 2, 9, 11, (1, 3000), (1, 9), pad=0, stride=(1, 2)),
+    conv("first layer", 2, 3, 24, (70, 71), (7, 7), pad=3, stride=(2, 2)),
+    conv("transposed", 2, 31, 17, (20, 21), (4, 4), stride=(2, 2), transposed=True),
+    conv(
+        "transposed, grouped, output padding",
+        3,
+        24,
+        30,
+        (17, 16),
+        groups=3,
+        stride=(3, 2),
+        output_padding=(2, 1),
+        transposed=True,
+    ),
+]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("case", LARGE)
+def test_convolutions_have_the_same_bits_for_any_number_of_threads(case, dtype, algorithm):
+    data, first = operations.arrays(case, dtype, whole=False), {}
+    for count in COUNTS:
+        with pc.num_threads(count):
+            found = operations.convolve(case, *data, algorithm)
+            found["sum"] = F.conv2d(np.square(found["y"]), np.ones((1, case.oc, 1, 1), dtype))
+        for name, result in found.items():
+            assert_same_bits(result, first.setdefault(name, result), f"{name} of {case}, {algorithm}, {count} threads")
+
+
+def test_the_other_operations_have_the_same_bits_for_any_number_of_threads(dtype):
+    rng, first = np.random.default_rng(1), {}
+    x, w = geometries.reals(rng, (9, 20, 61, 45), dtype), geometries.reals(rng, (33, 45), dtype)
+    dy = geometries.reals(rng, (9, 20, 61, 33), dtype)
+    dy_pool = geometries.reals(rng, (9, 20, 31, 23), dtype)
+    cols = geometries.reals(rng, (9, 180, 31 * 23), dtype)
+    calls = {
+        "im2col": lambda: F.im2col(x, 3, stride=2, padding=1),
+        "col2im": lambda: F.col2im(cols, (61, 45), 3, stride=2, padding=1),
+        "max_pool2d": lambda: F.max_pool2d(x, 3, 2, 1),
+        "max_pool2d_backward": lambda: F.max_pool2d_backward(dy_pool, x, 3, 2, 1),
+        "avg_pool2d": lambda: F.avg_pool2d(x, 3, 2, 1),
+        "avg_pool2d_backward": lambda: F.avg_pool2d_backward(dy_pool, x, 3, 2, 1),
+        "linear": lambda: F.linear(x, w),
+        "linear_backward": lambda: np.concatenate([g.ravel() for g in F.linear_backward(dy, x, w)]),
+        "batch_norm": lambda: F.batch_norm(x, None, None, training=True),
+        "softmax": lambda: F.softmax(x, 1),
+        "relu": lambda: F.relu(x),
+    }
+    for count in COUNTS:
+        for name, call in calls.items():
+            with pc.num_threads(count):
+                result = call()
+            assert_same_bits(result, first.setdefault(name, result), f"{name}, {count} threads")
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_twenty_runs_have_the_same_bits(case):
+    """Which thread takes which share is up to chance; the result is not."""
+    pc.set_num_threads(4)
+    data = operations.arrays(case, np.float32, whole=False)
+    first = operations.convolve(case, *data)
+    for _ in range(20):
+        for name, result in operations.convolve(case, *data).items():
+            assert_same_bits(result, first[name], f"{name} of {case}")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("case", LARGE)
+def test_an_image_has_the_same_bits_alone_and_in_a_batch(case, dtype, algorithm):
+    x, w, b, dy = operations.arrays(case, dtype, whole=False)
+    whole = operations.convolve(case, x, w, b, dy, algorithm)
+    for i in range(0, case.n, max(case.n // 2, 1)):
+        one = Conv(**{**vars_of(case), "n": 1})
+        alone = operations.convolve(one, x[i : i + 1].copy(), w, b, dy[i : i + 1].copy(), algorithm)
+        for name in ("y", "dx"):
+            assert_same_bits(alone[name], whole[name][i : i + 1], f"{name} of image {i} of {case}, {algorithm}")
+
+
+def vars_of(case: Conv) -> dict:
+    return {name: getattr(case, name) for name in Conv.__dataclass_fields__}
+
+
+def test_sixteen_python_threads_at_once_are_all_right():
+    case = Conv(0, 2, 9, 17, 1, (33, 35), (3, 3), padding=((1, 1), (1, 1)))
+    data = [operations.arrays(Conv(**{**vars_of(case), "seed": seed}), np.float32, whole=True) for seed in range(16)]
+    expected = [operations.convolve_reference(case, *arrays) for arrays in data]
+    failures = []
+
+    def work(seed):
+        try:
+            for turn in range(10):
+                with pc.num_threads(1 + (seed + turn) % 3):
+                    operations.compare(
+                        operations.convolve(case, *data[seed]), expected[seed], np.float32, f"thread {seed}"
+                    )
+                    assert pc.get_num_threads() == 1 + (seed + turn) % 3
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not failures and not any(thread.is_alive() for thread in threads), failures[:1]
+
+
+def test_set_get_and_blocks():
+    pc.set_num_threads(3)
+    assert pc.get_num_threads() == 3
+    with pc.num_threads(2):
+        assert pc.get_num_threads() == 2
+        with pc.num_threads(5):
+            assert pc.get_num_threads() == 5
+        assert pc.get_num_threads() == 2
+    assert pc.get_num_threads() == 3
+    with pytest.raises(KeyError), pc.num_threads(1):
+        raise KeyError
+    assert pc.get_num_threads() == 3
+
+
+def test_a_block_is_only_of_its_own_python_thread():
+    pc.set_num_threads(2)
+    seen = []
+    with pc.num_threads(1):
+        thread = threading.Thread(target=lambda: seen.append(pc.get_num_threads()))
+        thread.start()
+        thread.join()
+    assert seen == [2]
+
+
+SHOW = "import pyconv as pc; print(pc.get_num_threads())"
+
+
+def test_the_environment():
+    assert printed(SHOW, PYCONV_NUM_THREADS="3", OMP_NUM_THREADS="2") == "3"
+    assert printed(SHOW, PYCONV_NUM_THREADS="", OMP_NUM_THREADS="2") == "2"
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert printed(SHOW, PYCONV_NUM_THREADS="", OMP_NUM_THREADS="") == str(cpus)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "1e3", "99999999999"])
+def test_a_senseless_environment_is_named(value):
+    result = python("import pyconv", PYCONV_NUM_THREADS=value)
+    last = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 1 and "PYCONV_NUM_THREADS" in last and repr(value) in last, result.stderr
+
+
+def test_threadpoolctl_sees_and_limits_it():
+    """Its limit on OpenMP lowers what pyconv uses, and pyconv's kernels are among the libraries that it knows."""
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    pc.set_num_threads(4)
+    with threadpoolctl.threadpool_limits(limits=1):
+        assert pc.get_num_threads() == 1
+    assert pc.get_num_threads() == 4
+    assert any(pool["user_api"] == "openmp" for pool in threadpoolctl.threadpool_info())
+
+
+PARALLEL = """
+import numpy as np, os, sys
+import pyconv as pc, pyconv.functional as F
+pc.set_num_threads(4)
+x, w = np.ones((4, 16, 40, 40), np.float32), np.ones((32, 16, 3, 3), np.float32)
+before = F.conv2d(x, w)
+
+def convolve():
+    return bool((F.conv2d(x, w) == before).all()) and bool((F.conv2d_weight(x, w.shape, before) > 0).all())
+"""
+
+FORK = """
+for turn in range(3):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if convolve() else 3)
+    assert os.waitpid(child, 0)[1] == 0, "the child was wrong"
+    assert convolve(), "the parent was wrong"
+grandchild = os.fork()
+if grandchild == 0:
+    convolve()
+    last = os.fork()
+    if last == 0:
+        os._exit(0 if convolve() else 3)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(last, 0)[1]))
+assert os.waitpid(grandchild, 0)[1] == 0
+print("done")
+"""
+
+POOL = """
+import multiprocessing
+if __name__ == "__main__":
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        print(pool.apply(convolve), pool.map(abs, [-1, 2]), pool.apply(convolve))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("what", [FORK, POOL], ids=["os.fork", "multiprocessing"])
+def test_a_forked_child_convolves_after_a_parallel_call(what):
+    result = python(
+        "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n" + PARALLEL + what, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() in ("done", "True [1, 2] True")
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not (hasattr(os, "fork") and importlib.util.find_spec("torch")), reason="needs fork and PyTorch")
+@pytest.mark.parametrize("first", ["torch", "pyconv"])
+def test_a_forked_child_convolves_beside_another_openmp(first):
+    """PyTorch brings an OpenMP of its own, in either order of import."""
+    other = "import torch\ntorch.ones(400, 400) @ torch.ones(400, 400)\n"
+    code = other + PARALLEL if first == "torch" else PARALLEL + other
+    result = python("import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n" + code + FORK, timeout=120)
+    assert result.stdout.strip() == "done", result.stderr
+
+
+def test_parallel_results_are_right(dtype):
+    """The comparisons above only say that results are alike."""
+    for case in (parameter.values[0] for parameter in LARGE):
+        data = operations.arrays(case, dtype, whole=True)
+        with pc.num_threads(4):
+            operations.compare(
+                operations.convolve(case, *data), operations.convolve_reference(case, *data), dtype, case
+            )
+    rng = np.random.default_rng(2)
+    x = geometries.integers(rng, (9, 20, 61, 45), dtype)
+    with pc.num_threads(4):
+        assert_same(F.max_pool2d(x, 2), x[:, :, :60, :44].reshape(9, 20, 30, 2, 22, 2).max(axis=(3, 5)))
+        assert_same(F.avg_pool2d(x, 2), x[:, :, :60, :44].reshape(9, 20, 30, 2, 22, 2).mean(axis=(3, 5), dtype=dtype))
