@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 COPY_BYTES = 1 << 28
+PEAK_TRIES = 100
 
 
 def describe() -> dict[str, Any]:
@@ -38,36 +39,16 @@ def _processor() -> str:
 
 
 def fma_peak(threads: int, dtype: str) -> dict[str, Any]:
-    """Most floating-point operations per second that `threads` cores can do, and how that was found out.
-
-    The kernels' own measurement (independent accumulators in registers, no memory) when the build has one; else the
-    best rate that a convolution held in the cache reaches, which is a little less.
-    """
+    """Most floating-point operations per second that `threads` cores can do: independent multiply-adds in registers."""
     from pyconv import _kernels
 
-    measure = getattr(_kernels.machine, "fma_peak", None)
-    if measure is not None:
-        return {"flops": float(measure(np.dtype(dtype), threads)), "method": "register FMA loop"}
-    return {"flops": _best_convolution_rate(threads, dtype), "method": "best convolution held in the cache"}
-
-
-def _best_convolution_rate(threads: int, dtype: str) -> float:
-    """Stand-in for an FMA loop: the best of several tries on shapes whose operands stay in the cache."""
-    import pyconv
-    import pyconv.functional as F
-
-    rng = np.random.default_rng(0)
+    peak = _kernels.load("peak", dtype)
     best = 0.0
-    with pyconv.num_threads(threads):
-        for channels, size, kernel in ((64, 48, 3), (128, 24, 3), (64, 48, 1), (256, 24, 1)):
-            x = rng.standard_normal((threads, channels, size, size)).astype(dtype)
-            weight = rng.standard_normal((channels, channels, kernel, kernel)).astype(dtype)
-            y = F.conv2d(x, weight, padding=kernel // 2)
-            for _ in range(40):
-                start = time.perf_counter()
-                F.conv2d(x, weight, padding=kernel // 2, out=y)
-                best = max(best, 2 * y.size * channels * kernel**2 / (time.perf_counter() - start))
-    return best
+    for _ in range(PEAK_TRIES):
+        start = time.perf_counter()
+        vectors, _ = peak.multiply_adds(threads)
+        best = max(best, 2 * vectors * peak.lanes() / (time.perf_counter() - start))
+    return {"flops": best, "method": "independent multiply-adds in registers"}
 
 
 def copy_bandwidth(threads: int) -> float:

@@ -19,7 +19,7 @@
 # multiply-add at a time: whichever tile computes an output, it has the same bits.
 
 from depthwise cimport depth_3x1, depth_3x2, depth_5x1, depth_5x2, depth_7x1, depth_7x2, depth_strip_t
-from vector cimport LANES, MAX_ROWS, ROWS, STRIP, real, splat, vec
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real, splat, vec
 
 cdef enum Lanes:
     PIXELS
@@ -211,9 +211,9 @@ cdef inline void list_tiles(Tiles* t) noexcept nogil:
 
 
 cdef inline Py_ssize_t widest(Py_ssize_t R) noexcept nogil:
-    # Vectors across the full tile of R rows; half of that and 1 exist too, except that 3 has 2.
+    # Vectors across the full tile of R rows; half of that, rounded up, and 1 exist too.
     if R == ROWS:
-        return 3
+        return PANEL
     return 4 if R == 2 else 6
 
 

@@ -12,12 +12,15 @@ cdef extern from *:
     #if defined(__AVX512F__)
       #define PYCONV_VECTOR_BYTES 64
       #define ROWS 8
+      #define PANEL 3
     #elif defined(__AVX2__)
       #define PYCONV_VECTOR_BYTES 32
       #define ROWS 4
-    #else
+      #define PANEL 3
+    #else /* without fused multiply-add a product needs a register too */
       #define PYCONV_VECTOR_BYTES 16
-      #define ROWS 4
+      #define ROWS 6
+      #define PANEL 2
     #endif
     /* PYCONV_BITS is 32 or 64, with PYCONV_REAL. */
     #if PYCONV_BITS == 32
@@ -37,7 +40,6 @@ cdef extern from *:
     #define LANES ((Py_ssize_t)PYCONV_LANES)
     #define MAX_LANES 16
     #define MAX_ROWS 8
-    #define PANEL 3
     #define STRIP 6
     typedef real vec __attribute__((vector_size(PYCONV_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
     static inline vec splat(real a) { return a - (vec){0}; }

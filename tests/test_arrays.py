@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pyconv.functional as F
 import pytest
+from pyconv import _kernels
 
 from geometries import integers
 from tolerance import assert_same, assert_same_bits
@@ -23,6 +24,7 @@ def _draw(*shape, dtype=np.float64):
 
 X, W, B, DY = _draw(2, 3, 8, 9), _draw(4, 3, 3, 2), _draw(4), _draw(2, 4, 6, 8)
 WT, BT, DYT = _draw(3, 2, 3, 2), _draw(2), _draw(2, 2, 10, 10)
+F64 = np.dtype(np.float64)
 POOLED, CLASSES = _draw(2, 3, 4, 4), np.arange(5, dtype=np.int64) % 3
 CALLS = {
     "conv2d": (F.conv2d, X, W, B),
@@ -135,6 +137,34 @@ def test_the_dress_of_an_array_does_not_matter(name, dress, dtype):
     for before, after in zip(plain, dressed, strict=True):
         now = after.a if isinstance(after, OnlyDlpack) else np.asarray(after)
         assert np.array_equal(now, before), f"{name} changed its argument"
+
+
+class Inspected:
+    """A kernel module that looks at every array that it is given."""
+
+    def __init__(self, module):
+        self.module, self.seen = module, 0
+
+    def __getattr__(self, name):
+        def call(*arguments):
+            for a in arguments:
+                if isinstance(a, np.ndarray):
+                    assert type(a) is np.ndarray and a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative
+                    self.seen += 1
+            return getattr(self.module, name)(*arguments)
+
+        return call
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_kernels_see_only_plain_arrays(dress, monkeypatch):
+    """C-contiguous, aligned, in native byte order: whatever the caller passed. They don't look themselves."""
+    for table in (_kernels.columns, _kernels.pool):
+        monkeypatch.setitem(table, F64, Inspected(table[F64]))
+    for name in ("im2col", "col2im", "max_pool2d", "max_pool2d_backward", "avg_pool2d", "avg_pool2d_backward"):
+        function, *plain = CALLS[name]
+        function(*map(DRESSES[dress], plain))
+    assert _kernels.columns[F64].seen == 2 * 3 and _kernels.pool[F64].seen >= 4 * 3
 
 
 def test_a_broadcast_array_is_one_value_many_times():

@@ -142,6 +142,23 @@ def test_every_form_of_a_number_per_axis(form):
         assert_same(F.conv2d(x, w, dilation=form), reference.conv2d(x, w, dilation=(2, 2)))
 
 
+@pytest.mark.parametrize("stride, dilation", [(1, 1), (3, 1), (2, 3), (1, 4)])
+def test_every_output_size_that_the_stride_or_the_dilation_leaves_open(stride, dilation):
+    rng = np.random.default_rng(10)
+    x, w = integers(rng, (2, 3, 4, 5)), integers(rng, (3, 2, 3, 2))
+    low = F.conv_transpose_output_size((4, 5), (3, 2), stride, 1, dilation)
+    for extra in range(max(stride, dilation)):
+        size, more = (low[0] + extra, low[1]), (extra, 0)
+        expected = reference.conv_transpose2d(
+            x, w, None, (stride, stride), ((1, 1), (1, 1)), more, 1, (dilation, dilation)
+        )
+        assert_same(F.conv_transpose2d(x, w, None, stride, 1, more, 1, dilation), expected)
+        assert_same(F.conv_transpose2d(x, w, None, stride, 1, 0, 1, dilation, output_size=size), expected)
+    for wrong in (low[0] - 1, low[0] + max(stride, dilation)):
+        with pytest.raises(ValueError, match="output_size"):
+            F.conv_transpose2d(x, w, None, stride, 1, 0, 1, dilation, output_size=(wrong, low[1]))
+
+
 def test_argument_orders_are_pytorchs():
     """Positional calls: groups before dilation in the transposed function, dilation, padding, stride in unfold and
     fold.

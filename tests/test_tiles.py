@@ -1,0 +1,67 @@
+"""The hot loop of every register tile is what it must be: all sums in registers, fused multiply-adds, no stack.
+
+Reads the machine code of the built modules, because this is the kind of thing that rots silently with a compiler. What
+is checked follows from R rows and V vectors alone: R * V multiplications in the innermost loop, and nothing on the stack.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pyconv import _kernels
+
+ROWS = {"baseline": 6, "avx2": 4, "avx512": 8}
+WIDTHS = {"baseline": (2, 1), "avx2": (3, 2, 1), "avx512": (3, 2, 1)}
+MULTIPLY = {"baseline": r"^mulp[sd]", "avx2": r"^vfn?m(add|sub)\d+p[sd]", "avx512": r"^vfn?m(add|sub)\d+p[sd]"}
+REGISTER = {"baseline": "%xmm", "avx2": "%ymm", "avx512": "%zmm"}
+LINE = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$")
+
+pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="objdump, of the compiler's binutils, is missing")
+
+
+def functions(path):
+    """Name -> [(address, instruction, operands)] of a module."""
+    text = subprocess.run(
+        ["objdump", "--disassemble", "--no-show-raw-insn", str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    found = {}
+    for block in text.split("\n\n"):
+        head = re.match(r"[0-9a-f]+ <(\w+)>:", block.strip())
+        if head:
+            lines = (LINE.match(line) for line in block.splitlines()[1:])
+            found[head[1]] = [(int(m[1], 16), m[2], m[3]) for m in lines if m]
+    return found
+
+
+def hot_loop(body, multiply):
+    """The loop with the most multiplications per instruction: the code between a backward jump and its target."""
+    loops = []
+    for end, (address, instruction, operands) in enumerate(body):
+        target = re.match(r"([0-9a-f]+)", operands) if instruction.startswith("j") else None
+        if target and body[0][0] <= int(target[1], 16) <= address:
+            inside = [line for line in body[: end + 1] if line[0] >= int(target[1], 16)]
+            loops.append((sum(bool(re.match(multiply, line[1])) for line in inside) / len(inside), inside))
+    return max(loops, key=lambda loop: loop[0])[1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("isa", _kernels.built)
+def test_hot_loops(isa, dtype):
+    if _kernels.built == ("baseline",):
+        pytest.skip("not x86-64, the only machine whose code this reads")
+    (path,) = Path(_kernels.__file__).parent.glob(f"convolution_{isa}_{dtype}.*.so")
+    code = functions(path)
+    for family in ("channels_", "sums_", "pixels_rows"):
+        for v in WIDTHS[isa]:
+            (name,) = [name for name in code if name.endswith(f"tile_{family}x{v}")]
+            loop = hot_loop(code[name], MULTIPLY[isa])
+            where = f"{name} of {path.name}:\n" + "\n".join(f"{line[1]} {line[2]}" for line in loop)
+            products = [line for line in loop if re.match(MULTIPLY[isa], line[1])]
+            assert len(products) % (ROWS[isa] * v) == 0 and products, f"{len(products)} multiplications in {where}"
+            assert all(REGISTER[isa] in line[2] for line in products), f"narrow registers in {where}"
+            framed = ("mov", "%rsp,%rbp") in [line[1:] for line in code[name]]  # else rbp is a register like others
+            stack = ("(%rsp", "(%rbp") if framed else ("(%rsp",)
+            assert not [line for line in loop if any(place in line[2] for place in stack)], f"the stack in {where}"
