@@ -56,7 +56,9 @@ class BuildKernels(build_ext):
     def build_extensions(self) -> None:
         flags = ["-fopenmp"]
         if self.runs("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }", flags):
-            pause = self.runs("#include <omp.h>\nint main(void) { return omp_pause_resource_all(omp_pause_hard); }", flags)
+            pause = self.runs(
+                "#include <omp.h>\nint main(void) { return omp_pause_resource_all(omp_pause_hard); }", flags
+            )
             for extension in self.extensions:
                 extension.extra_compile_args += flags
                 extension.extra_link_args += flags
@@ -65,6 +67,10 @@ class BuildKernels(build_ext):
         else:
             print("pyconv: OpenMP was not found, so this build runs on one thread", file=sys.stderr)
         super().build_extensions()
+        self.place_stubs()
+
+    def copy_extensions_to_source(self) -> None:  # editable: the modules move once more
+        super().copy_extensions_to_source()
         self.place_stubs()
 
     def runs(self, program: str, flags: list[str]) -> bool:
@@ -110,7 +116,12 @@ def all_extensions() -> list[Extension]:
     for level, flags in LEVELS.items():
         for dtype, ctype in DTYPES.items():
             for kernel in KERNELS:
-                modules += extension(kernel, f"{kernel}_{level}_{dtype}", flags, [("PYCONV_REAL", ctype), ("PYCONV_BITS", dtype.removeprefix("float"))])
+                modules += extension(
+                    kernel,
+                    f"{kernel}_{level}_{dtype}",
+                    flags,
+                    [("PYCONV_REAL", ctype), ("PYCONV_BITS", dtype.removeprefix("float"))],
+                )
     return modules
 
 

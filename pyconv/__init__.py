@@ -1,7 +1,7 @@
 """Convolution for NumPy: forward, gradients and transposed, with layers and training; see `pyconv.functional`.
 
 Arrays are ``(N, C, H, W)`` or ``(C, H, W)``, weights ``(C_out, C_in/groups, kh, kw)``; "convolution" is
-cross-correlation, the kernel is not flipped.  Names, order of arguments and defaults are PyTorch's wherever PyTorch has
+cross-correlation, the kernel is not flipped. Names, order of arguments and defaults are PyTorch's wherever PyTorch has
 the thing.
 
 >>> import numpy as np
@@ -15,6 +15,7 @@ from pyconv import functional
 from pyconv._config import show_config
 from pyconv._threads import get_num_threads, num_threads, set_num_threads
 from pyconv._version import __version__
+from pyconv._workspace import clear_workspace
 from pyconv.layers import (
     AvgPool2d,
     BatchNorm2d,
@@ -59,6 +60,7 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "__version__",
+    "clear_workspace",
     "fit",
     "functional",
     "get_num_threads",

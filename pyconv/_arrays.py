@@ -1,6 +1,6 @@
 """What becomes of an argument that is an array: what is taken, in which dtype arrays meet, when they are copied.
 
-The kernels want plain arrays: C-contiguous, aligned, native byte order, all float32 or all float64.  What already is
+The kernels want plain arrays: C-contiguous, aligned, native byte order, all float32 or all float64. What already is
 one (`is_ready`) goes through untouched; anything else takes the careful road: `as_array`, `common_dtype`, `as_ready`.
 What cannot be meant is refused by name: masked arrays, matrices, lists, complex numbers.
 """
@@ -22,7 +22,7 @@ ndarray = np.ndarray
 
 
 def is_ready(value: object) -> TypeGuard[Array]:
-    """Whether `value` can go to a kernel as it is.  Native float32 and float64 are one object each, so `is` will do."""
+    """Whether `value` can go to a kernel as it is. Native float32 and float64 are one object each, so `is` will do."""
     return type(value) is ndarray and (value.dtype is F32 or value.dtype is F64) and value.flags.num & READY == READY
 
 

@@ -1,13 +1,13 @@
 """The one place where sizes are computed: padding rules, output sizes, and the record that the kernels take.
 
-Three steps.  A `Window` says, axis by axis, how a kernel slides over a picture; `slide` and `slide_back` make one from
-what the user said, for a convolution and for a transposed one.  `convolution` and `transposed` check the shapes of
-input and weight against it.  Both end in a `Geometry`, the 18 integers that `pack` turns into the struct of the
+Three steps. A `Window` says, axis by axis, how a kernel slides over a picture; `slide` and `slide_back` make one from
+what the user said, for a convolution and for a transposed one. `convolution` and `transposed` check the shapes of
+input and weight against it. Both end in a `Geometry`, the 18 integers that `pack` turns into the struct of the
 compiled kernels.
 
-A transposed convolution is the input gradient of a convolution, so it uses the geometry of that convolution: ``ih, iw,
-ic`` belong to its output, ``oh, ow, oc`` to its input.  One-dimensional work is two-dimensional work on pictures of
-height one.
+A transposed convolution is the input gradient of a convolution, so it uses the geometry of that convolution:
+``ih, iw, ic`` belong to its output, ``oh, ow, oc`` to its input. One-dimensional work is two-dimensional work on
+pictures of height one.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def slide_back(
     """The window of the convolution that a transposed convolution of pictures of `size` undoes.
 
     The output size is `output_size`, else ``o = (i - 1)*s - before - after + d*(k - 1) + 1 + output_padding``, or with
-    "same" padding ``i*s``.  In the `Window` returned, `input` is that output and `output` is `size`.
+    "same" padding ``i*s``. In the `Window` returned, `input` is that output and `output` is `size`.
     """
     axes = len(size)
     kernel = integers(op, "kernel_size", kernel_size, axes, 1)

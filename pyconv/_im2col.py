@@ -1,8 +1,8 @@
 """Convolution by way of the column matrix: ``algorithm="im2col"``.
 
 Each picture is unfolded into a matrix (C*kh*kw, OH*OW), whose columns are the windows; the convolution is then one of
-1x1 kernels over C*kh*kw channels, which the same compiled kernels compute.  Only the matrix of one picture exists at a
-time.  It is the algorithm of the textbooks, kept for comparison: it shares no loop over taps with the direct kernels.
+1x1 kernels over C*kh*kw channels, which the same compiled kernels compute. Only the matrix of one picture exists at a
+time. It is the algorithm of the textbooks, kept for comparison: it shares no loop over taps with the direct kernels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Plans: everything about a call that depends only on shapes, dtypes and settings, checked once and kept.
 
-A call looks its plan up by its operation, the shapes, the dtype and the settings exactly as the user gave them.  On a
-hit nothing is left to check, and the call is one allocation and one kernel.  On a miss the operation checks everything
+A call looks its plan up by its operation, the shapes, the dtype and the settings exactly as the user gave them. On a
+hit nothing is left to check, and the call is one allocation and one kernel. On a miss the operation checks everything
 and makes the plan.
 
 Two values may be equal and yet not both be legal (``1 == True == 1.0``), so a hit counts only if the settings are the

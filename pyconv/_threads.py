@@ -1,8 +1,8 @@
 """How many threads a kernel may use: set for the process, for a block of code, by the environment, or by threadpoolctl.
 
 The first that says something decides: the innermost `num_threads` block, `set_num_threads`, ``PYCONV_NUM_THREADS``,
-``OMP_NUM_THREADS``, the CPUs that this process may run on.  A limit that somebody puts on OpenMP later, as
-threadpoolctl does, lowers the answer.  OpenMP's own setting is only read, never written.
+``OMP_NUM_THREADS``, the CPUs that this process may run on. A limit that somebody puts on OpenMP later, as
+threadpoolctl does, lowers the answer. OpenMP's own setting is only read, never written.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        From 1 to 32768.  More threads than CPUs are allowed and rarely useful.
+        From 1 to 32768. More threads than CPUs are allowed and rarely useful.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        At least 1.  Never more than a limit that was put on OpenMP since the import.
+        At least 1. Never more than a limit that was put on OpenMP since the import.
 
     Examples
     --------

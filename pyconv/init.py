@@ -45,10 +45,10 @@ def kaiming_uniform(shape: tuple[int, ...], fan_in: int, dtype: np.dtype[Any], r
     shape : tuple of int
         Shape of the result.
     fan_in : int
-        How many inputs one output is made of: ``weight.shape[1] * kh * kw``, and for a bias that of its weight.  With 0
+        How many inputs one output is made of: ``weight.shape[1] * kh * kw``, and for a bias that of its weight. With 0
         there is nothing to scale by, and the result is zeros.
     dtype : dtype
-        float32 or float64.  Both are drawn in float64, so that the same seed gives both the same weights.
+        float32 or float64. Both are drawn in float64, so that the same seed gives both the same weights.
     rng : numpy.random.Generator
         Source of the random numbers.
 

@@ -8,21 +8,13 @@ from cython.parallel cimport prange
 from libc.string cimport memset
 cimport numpy as cnp
 
-from geometry cimport Geometry, larger, smaller
+from geometry cimport Geometry, inside
 from vector cimport real
 
 cnp.import_array()
 
 cdef enum:
     SERIAL_WORK = 100_000       # numbers that one thread copies before a second one has woken up
-
-
-cdef inline void inside(Py_ssize_t* first, Py_ssize_t* last, Py_ssize_t start, Py_ssize_t stride, Py_ssize_t size,
-                        Py_ssize_t count) noexcept nogil:
-    # The q of 0 .. count with 0 <= start + q * stride < size.
-    first[0] = 0 if start >= 0 else smaller((-start + stride - 1) // stride, count)
-    last[0] = 0 if start >= size else smaller((size - start + stride - 1) // stride, count)
-    last[0] = larger(first[0], last[0])
 
 
 cdef void gather_plane(const Geometry* g, const real* x, real* cols) noexcept nogil:

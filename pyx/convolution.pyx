@@ -250,7 +250,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     with nogil:
         fill_tables(&s)
         list_tiles(&s.tiles)
-        # Parallel over blocks of dw: each task sums over the whole batch, so nothing is added twice or in another order.
+        # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or in another order.
         for task in prange(w.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
             walk_task(&w, &s, base + shared + own * threadid(), task, &g, px, pdy, pdw)
     give_back(axes)

@@ -61,6 +61,7 @@ cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task)
                        s.weight_m, smaller(width, s.m - m), s.weight_at + start, depth,
                        weight + s.groups * s.weight_group)
 
+
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
                              Py_ssize_t at, Py_ssize_t pitch, Py_ssize_t columns,
                              Py_ssize_t row_step, Py_ssize_t column_step) noexcept nogil:
@@ -122,7 +123,8 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const re
 
 cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, const real* weights,
                             const real* bias, real* target, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    # All output channels of the part, in the tallest tiles that they fill.  weights (of the group)  bias (m,)  target: first output of channel 0
+    # All output channels of the part, in the tallest tiles that they fill.
+    # weights (of the group)  bias (m,)  target: first output of channel 0
     cdef Py_ssize_t start = pass_start(s, a, b), depth = s.c * pass_taps(s, a, b), R
     cdef Py_ssize_t m = k.first_block * ROWS, end = smaller(k.last_block * ROWS, s.m)
     while m < end:
@@ -190,7 +192,8 @@ cdef inline void channel_pass(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b
 
 cdef inline void run_task(const Sum* s, Block* k, const real* source, const real* weight, const real* bias,
                           real* target) noexcept nogil:
-    # source (n, groups * c, v.source, h.source)  weight (of all groups)  bias (groups * m,)  target (n, groups * m, v.target, h.target)
+    # source (n, groups * c, v.source, h.source)  weight (of all groups)  bias (groups * m,)
+    # target (n, groups * m, v.target, h.target)
     cdef Py_ssize_t a, b, rows, columns
     cdef const real* first = source + k.image * s.source_image + k.group * s.c * s.v.source * s.h.source
     cdef real* to = target + k.image * s.target_image + k.group * s.m * s.v.target * s.h.target

@@ -4,7 +4,6 @@
 # loads every input vector once for all the rows that it serves (3x3: 18 loads for 36 multiply-adds). The taps of an
 # output are added in the order of the source positions that they read.
 
-from geometry cimport smaller
 from vector cimport LANES, real, splat, vec
 
 cdef enum:
@@ -36,8 +35,8 @@ cdef inline void depth_tile(Py_ssize_t K, Py_ssize_t R, Py_ssize_t V, const real
             (<vec*> (y + r * y_row + v * LANES))[0] = acc[r][v]
 
 
-cdef inline void depth_strip(Py_ssize_t K, Py_ssize_t V, const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                             real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
+cdef inline void depth_strip(Py_ssize_t K, Py_ssize_t V, const real* weights, const real* x, Py_ssize_t pitch,
+                             real bias, real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t r = 0
     while r + DEPTH_ROWS <= rows:
         depth_tile(K, DEPTH_ROWS, V, weights, x + r * pitch, pitch, bias, y + r * y_row, y_row)
@@ -77,10 +76,11 @@ cdef inline void depth_7x1(const real* weights, const real* x, Py_ssize_t pitch,
     depth_strip(7, 1, weights, x, pitch, bias, y, y_row, rows)
 
 
-cdef inline void depth_plane(const depth_strip_t* strips, const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                             real* y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t y_row, real* narrow) noexcept nogil:
+cdef inline void depth_plane(const depth_strip_t* strips, const real* weights, const real* x, Py_ssize_t pitch,
+                             real bias, real* y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t y_row,
+                             real* narrow) noexcept nogil:
     # A band of one channel, in strips of two vectors, the last ones moved left to end with the row (what they compute
-    # twice comes out the same). strips[V]  narrow: room for a band of rows of one vector, for pictures less wide than that
+    # twice comes out the same).  strips[V]  narrow: room for a band of rows of one vector, for narrower pictures
     cdef Py_ssize_t at = 0, r, j
     if columns < LANES:
         strips[1](weights, x, pitch, bias, narrow, LANES, rows)

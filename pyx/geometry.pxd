@@ -7,9 +7,10 @@
 # and only differ in how target positions are paired with source positions along each axis. An `Axis` holds that pairing
 # in one form for all of them:
 #
-#   forward          one pass over all outputs q; tap r reads source  q * stride + r * dilation - pad. Where neighbouring
-#                    q must be neighbours in memory, the source is split into residues modulo the stride: tap r reads
-#                    index q + shift[r] of residue plane residue[r]. Elsewhere it stays whole: index q * pace + shift[r].
+#   forward          one pass over all outputs q; tap r reads source  q * stride + r * dilation - pad. Where
+#                    neighbouring q must be neighbours in memory, the source is split into residues modulo the stride:
+#                    tap r reads index q + shift[r] of residue plane residue[r]. Elsewhere it stays whole, and tap r
+#                    reads index q * pace + shift[r].
 #   input gradient   target i = a + stride * q belongs to pass a (there are `stride` of them). Tap r reaches only the
 #                    pass a = (r * dilation - pad) mod stride, and reads source q + shift[r]: each pass is a small dense
 #                    convolution of stride 1, with no multiplication by zero and no overlapping additions.
@@ -73,6 +74,14 @@ cdef inline Py_ssize_t larger(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     # For a >= 0, b > 0.
     return (a + b - 1) // b
+
+
+cdef inline void inside(Py_ssize_t* first, Py_ssize_t* last, Py_ssize_t start, Py_ssize_t stride, Py_ssize_t size,
+                        Py_ssize_t count) noexcept nogil:
+    # The q of 0 .. count with 0 <= start + q * stride < size, as first .. last.
+    first[0] = 0 if start >= 0 else smaller((-start + stride - 1) // stride, count)
+    last[0] = 0 if start >= size else smaller((size - start + stride - 1) // stride, count)
+    last[0] = larger(first[0], last[0])
 
 
 cdef inline Py_ssize_t positions(const Axis* axis, Py_ssize_t a) noexcept nogil:
@@ -141,7 +150,8 @@ cdef inline void forward_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, 
 
 
 cdef inline Py_ssize_t pass_of(const Axis* axis, Py_ssize_t at) noexcept nogil:
-    # The pass that the tap at kernel coordinate `at` (dilated, padding subtracted) reaches, or -1 where it meets padding only.
+    # The pass that the tap at kernel coordinate `at` (dilated, padding subtracted) reaches, or -1 where it meets
+    # padding only.
     cdef Py_ssize_t a = at % axis.spacing
     if a < 0:
         a += axis.spacing
@@ -152,8 +162,8 @@ cdef inline Py_ssize_t pass_of(const Axis* axis, Py_ssize_t at) noexcept nogil:
 
 cdef inline void input_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py_ssize_t kernel,
                             Py_ssize_t stride, Py_ssize_t dilation, Py_ssize_t pad) noexcept nogil:
-    # See the head of this file. axis.tap, first and value point to room for kernel, min(stride, target) + 1 and 1 entries.
-    # `source` is the length of the output gradient, `target` that of the input gradient.
+    # See the head of this file. axis.tap, first and value point to room for kernel, min(stride, target) + 1 and 1
+    # entries. `source` is the length of the output gradient, `target` that of the input gradient.
     cdef Py_ssize_t r, a, i
     axis.source, axis.target, axis.spacing, axis.passes = source, target, stride, smaller(stride, target)
     axis.step, axis.pace, axis.origin, axis.residues = 1, 1, 0, 1

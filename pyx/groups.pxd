@@ -4,10 +4,10 @@
 #     planes (c, row, column, LANES)   weights (m, depth, LANES)   out (m, row, column, LANES)
 #
 # A block of LANES groups is transposed on its way in and out; between, each number of the formula in geometry.pxd is a
-# vector over groups, and neither narrow rows, stride nor phases waste a lane. A task is (image, block, row band) forward
-# and in the input gradient, and a block in the weight gradient, which sums over all images in a fixed order.
+# vector over groups, and neither narrow rows, stride nor phases waste a lane. A task is (image, block, row band)
+# forward and in the input gradient, and a block in the weight gradient, which sums over all images in a fixed order.
 
-from geometry cimport Geometry, ceil_div, larger, positions, smaller, span, within_source
+from geometry cimport ceil_div, larger, positions, smaller, span, within_source
 from panel cimport pack_panel, unpack_panel
 from plan cimport Sum, pass_start, pass_taps
 from vector cimport LANES, real, splat, vec
@@ -51,7 +51,7 @@ cdef inline void clear_vectors(real* to, Py_ssize_t count) noexcept nogil:
 
 cdef inline const real* open_group_planes(const Sum* s, GroupScratch* k, const real* source, Py_ssize_t lanes,
                                           Py_ssize_t row, const real* end) noexcept nogil:
-    # The planes of a block from target row `row` on.  source: first channel of the block's first group, `end`: of it all
+    # The planes of a block from target row `row` on.  source: first channel of the block's first group  end: of it all
     cdef Py_ssize_t area = s.v.source * s.h.source, first = s.v.origin + row * s.v.pace, rows = s.planes.rows, c, i
     cdef Py_ssize_t top = smaller(larger(-first, 0), rows), bottom = larger(smaller(s.v.source - first, rows), top)
     cdef Py_ssize_t left = smaller(larger(-s.h.origin, 0), s.planes.columns)
@@ -133,8 +133,8 @@ cdef inline void run_group_task(const Sum* s, GroupScratch* k, Py_ssize_t task, 
     cdef const real* planes
     cdef const real* packed
     cdef real* out
-    planes = open_group_planes(s, k, source + image * s.source_image + group * s.c * s.v.source * s.h.source, lanes, row,
-                               source + s.n * s.source_image)
+    planes = open_group_planes(s, k, source + image * s.source_image + group * s.c * s.v.source * s.h.source, lanes,
+                               row, source + s.n * s.source_image)
     pack_group_weights(s, k, weight + group * s.weight_group, bias + group * s.m, lanes,
                        weight + s.groups * s.weight_group)
     for m in range(s.m):

@@ -5,7 +5,7 @@ from cython.parallel cimport prange
 from vector cimport LANES, real, splat, vec
 
 cdef enum:
-    CHAINS = 12             # independent accumulators: more than any core has multiply-adds in flight, and all in registers
+    CHAINS = 12             # independent accumulators: more than any core has multiply-adds in flight, all in registers
     TURNS = 20_000
 
 
@@ -16,10 +16,10 @@ cdef real spin(Py_ssize_t turns, real factor) noexcept nogil:
     cdef vec one = splat(1)
     cdef vec total
     cdef real lanes[64]
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t _, j
     for j in range(CHAINS):
         acc[j] = splat(<real> j)
-    for i in range(turns):
+    for _ in range(turns):
         for j in range(CHAINS):
             acc[j] = acc[j] * scale + one
     total = acc[0]
@@ -32,8 +32,8 @@ cdef real spin(Py_ssize_t turns, real factor) noexcept nogil:
 def multiply_adds(int threads):
     """Run multiply-adds on `threads` threads at once; the number of vectors multiplied, and what came of it."""
     cdef real result = 0
-    cdef int i
-    for i in prange(threads, nogil=True, num_threads=threads, schedule="static"):
+    cdef int _
+    for _ in prange(threads, nogil=True, num_threads=threads, schedule="static"):
         result += spin(TURNS, <real> 0.5)
     return threads * <Py_ssize_t> TURNS * CHAINS, result
 

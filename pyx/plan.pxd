@@ -4,11 +4,11 @@
 # with other roles. Channels m and c are per group. Tables are indexed by i = (channel c, tap t) of one pass, in that
 # order, which is the order of summation.
 
-from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
-                       span, taps_of_pass)
-from plane cimport Planes, planes_size, shape_planes
 from libc.math cimport INFINITY
 
+from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
+                       span, taps_of_pass)
+from plane cimport Planes, shape_planes
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Tiles
 from vector cimport LANES, PANEL, ROWS, STRIP, real
 from workspace cimport Carver, carve
@@ -114,7 +114,7 @@ cdef inline bint is_depthwise(const Sum* s) noexcept nogil:
 
 
 cdef inline double work_along(const Axis* axis, Py_ssize_t lanes) noexcept nogil:
-    # Positions times taps of all passes; with `lanes`, vectors times taps, where rows follow each other across the reach.
+    # Positions times taps of all passes; with `lanes`, vectors times taps, rows following each other across the reach.
     cdef Py_ssize_t a, count
     cdef double work = 0
     for a in range(axis.passes):
@@ -122,7 +122,8 @@ cdef inline double work_along(const Axis* axis, Py_ssize_t lanes) noexcept nogil
         if lanes == 1:
             work += <double> taps_of_pass(axis, a) * count
         else:
-            work += taps_of_pass(axis, a) * smaller_double((count + axis.reach) / <double> lanes, ceil_div(count, lanes))
+            work += taps_of_pass(axis, a) * smaller_double((count + axis.reach) / <double> lanes,
+                                                           ceil_div(count, lanes))
     return work
 
 
@@ -142,11 +143,12 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
 
 
 cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
-    # What lies in the lanes: the choice that costs fewest cycles per image and group, a multiply-add of vectors being one.
+    # What lies in the lanes: what costs fewest cycles per image and group, a multiply-add of vectors being one.
     #   PIXELS    junk between two rows, at least one vector; a task per group; a stride splits inputs (1.2 cycles a
-    #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered, take 1.9 cycles a number on their way from memory
-    #   CHANNELS  no junk, images merge; weights are packed, which a batch pays back, and outputs transposed (0.5 cycles a
-    #             number, 1.5 if spaced)
+    #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
+    #             take 1.9 cycles a number on their way from memory
+    #   CHANNELS  no junk, images merge; weights are packed, which a batch pays back, and outputs transposed (0.5 cycles
+    #             a number, 1.5 if spaced)
     #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
     # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
@@ -158,7 +160,8 @@ cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
     by_pixels /= smaller_double(1, rows * smaller_double((columns + s.h.reach) / <double> LANES, 1))
     if s.weight_m < s.weight_c:
         by_pixels += s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
-    by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15) + 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
+    by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15)
+    by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
     by_channels = ceil_div(s.m, LANES) * products * (1 if s.n > 1 else <double> ceil_div(rows * columns, ROWS) * ROWS
                                                      / larger(rows * columns, 1))
     by_channels += targets * (1.5 if spaced else 0.5)
@@ -182,7 +185,8 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Every output is one sum in a fixed order, so the cut may depend on the thread count.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
-    cdef Py_ssize_t budget = (DEPTH_BYTES if s.depthwise else PLANE_BYTES) // <Py_ssize_t> sizeof(real) // channel_planes
+    cdef Py_ssize_t bytes_of_planes = DEPTH_BYTES if s.depthwise else PLANE_BYTES
+    cdef Py_ssize_t budget = bytes_of_planes // <Py_ssize_t> sizeof(real) // channel_planes
     s.images = 1
     s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
     room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace

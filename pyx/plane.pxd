@@ -101,12 +101,14 @@ cdef inline const real* open_planes(real* scratch, const Planes* planes, const A
     whole = whole_rows and y == 0 and planes.rows == v.source and planes.channel == v.source * h.source
     for image in range(images):
         if whole:
-            memcpy(scratch + image * planes.image, source + image * source_image, channels * planes.channel * sizeof(real))
+            memcpy(scratch + image * planes.image, source + image * source_image,
+                   channels * planes.channel * sizeof(real))
             continue
         for c in range(channels):
             if whole_rows and y >= 0 and y + planes.rows <= v.source:
                 memcpy(scratch + image * planes.image + c * planes.channel,
-                       source + image * source_image + (c * v.source + y) * h.source, planes.rows * planes.columns * sizeof(real))
+                       source + image * source_image + (c * v.source + y) * h.source,
+                       planes.rows * planes.columns * sizeof(real))
             else:
                 fill_channel(scratch + image * planes.image + c * planes.channel, planes, v, h,
                              source + image * source_image + c * v.source * h.source, row, column)

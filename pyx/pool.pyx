@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 cimport numpy as cnp
 
-from geometry cimport Geometry, larger, smaller
+from geometry cimport Geometry, inside, smaller
 from vector cimport real
 
 cnp.import_array()
@@ -38,26 +38,43 @@ cdef inline Window window_at(const Geometry* g, Py_ssize_t p, Py_ssize_t q) noex
     return w
 
 
+cdef inline void keep_larger(Py_ssize_t step, const real* x, Py_ssize_t at, real* y, int64_t* indices,
+                             Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    # One element of the windows first .. last of a row: x[q * step] is at position at + q * step.
+    cdef Py_ssize_t q
+    cdef real value
+    cdef bint better
+    for q in range(first, last):
+        value = x[q * step]
+        better = (value > y[q]) | (value != value)
+        y[q] = value if better else y[q]
+        indices[q] = at + q * step if better else indices[q]
+
+
 cdef void max_plane(const Geometry* g, const real* x, real* y, int64_t* indices) noexcept nogil:
-    # The first maximum in row order wins; a NaN wins over everything.
-    cdef Py_ssize_t p, q, i, j, at, best
-    cdef real value, largest
-    cdef Window w
+    # The first maximum in row order wins; a NaN wins over everything. A row of windows at a time, so that the compiler
+    # can put neighbouring windows into lanes: for each element of the window, what it changes in all of them.
+    cdef Py_ssize_t p, q, r, s, i, j, first, last
     for p in range(g.oh):
+        i = first_inside(p * g.stride_h - g.pad_top, g.dilation_h)
         for q in range(g.ow):
-            w = window_at(g, p, q)
-            best, largest = w.top * g.iw + w.left, -INFINITY
-            i = w.top
-            while i < w.bottom:
-                j = w.left
-                while j < w.right:
-                    at = i * g.iw + j
-                    value = x[at]
-                    if value > largest or value != value:
-                        best, largest = at, value
-                    j += g.dilation_w
-                i += g.dilation_h
-            y[p * g.ow + q], indices[p * g.ow + q] = largest, best
+            y[q] = -INFINITY
+            indices[q] = i * g.iw + first_inside(q * g.stride_w - g.pad_left, g.dilation_w)
+        for r in range(g.kh):
+            i = p * g.stride_h - g.pad_top + r * g.dilation_h
+            if not 0 <= i < g.ih:
+                continue
+            for s in range(g.kw):
+                j = s * g.dilation_w - g.pad_left
+                inside(&first, &last, j, g.stride_w, g.iw, g.ow)
+                if g.stride_w == 1:
+                    keep_larger(1, x + i * g.iw + j, i * g.iw + j, y, indices, first, last)
+                elif g.stride_w == 2:
+                    keep_larger(2, x + i * g.iw + j, i * g.iw + j, y, indices, first, last)
+                else:
+                    keep_larger(g.stride_w, x + i * g.iw + j, i * g.iw + j, y, indices, first, last)
+        y += g.ow
+        indices += g.ow
 
 
 cdef void max_plane_backward(const Geometry* g, const real* dy, const int64_t* indices, real* dx) noexcept nogil:

@@ -2,20 +2,20 @@
 #
 #     c[r, :] = start[r, :] + sum over i of a[r, i] * b[i, :]
 #
-# R rows by V vectors of accumulators stay in registers while i runs over `depth`. One operand is broadcast, the other is
-# loaded as vectors, and both are found through offset tables, so that nothing is gathered beforehand:
+# R rows by V vectors of accumulators stay in registers while i runs over `depth`. One operand is broadcast, the other
+# is loaded as vectors, and both are found through offset tables, so that nothing is gathered beforehand:
 #
 #   PIXELS    lanes are target pixels. a: R rows of the weights as they are, at weight_at[i]; b: source planes, at
 #             source_at[i]. Starts at the bias.
-#   CHANNELS  lanes are channels. a: R places in the source planes, row_at[r] + at[i]; b: a packed panel, V vectors per i.
-#             Starts at what c holds.
+#   CHANNELS  lanes are channels. a: R places in the source planes, row_at[r] + at[i]; b: a packed panel, V vectors
+#             per i. Starts at what c holds.
 #   SUMS      as CHANNELS, but starts at 0 and is added to c at the end: partial sums of a long one.
 #
 # R, V and `kind` are literals wherever tile() is called, and every cdef inline function is forced inline (setup.py), so
 # each named tile below is a loop of its own with its accumulators in registers. They are only ever called through the
 # table, which keeps them functions of their own: inlined into a driver they would compete with it for registers. A call
-# makes `count` neighbouring tiles: the loop around saves calls, and without it gcc does not unroll the first and the last
-# loop of the tile early enough to keep the accumulators off the stack. The sum runs in the order of i, one fused
+# makes `count` neighbouring tiles: the loop around saves calls, and without it gcc does not unroll the first and the
+# last loop of the tile early enough to keep the accumulators off the stack. The sum runs in the order of i, one fused
 # multiply-add at a time: whichever tile computes an output, it has the same bits.
 
 from depthwise cimport depth_3x1, depth_3x2, depth_5x1, depth_5x2, depth_7x1, depth_7x2, depth_strip_t
@@ -51,7 +51,7 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
                       const real* a, Py_ssize_t a_row, const Py_ssize_t* row_at, const Py_ssize_t* a_at,
                       const real* b, const Py_ssize_t* b_at,
                       const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    # a[r * a_row + a_at[i]] or a[row_at[r] + a_at[i]]   b[b_at[i]] or b (depth, V * LANES)   c (R, V * LANES), c_row apart
+    # a[r * a_row + a_at[i]] or a[row_at[r] + a_at[i]]  b[b_at[i]] or b (depth, V * LANES)  c (R, V * LANES) c_row apart
     cdef vec acc[MAX_ROWS][STRIP]
     cdef vec column[STRIP]
     cdef source_t row[MAX_ROWS]
@@ -59,8 +59,8 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
     cdef const real* next
     cdef vec* out
     cdef real factor
-    cdef Py_ssize_t n, i, r, v, at
-    for n in range(count):
+    cdef Py_ssize_t _, i, r, v, at
+    for _ in range(count):
         for r in range(R):
             row[r] = a + r * a_row if kind == PIXEL_TILE else a + row_at[r]
             for v in range(V):

@@ -66,7 +66,7 @@ cdef extern from *:
     ctypedef double real
     ctypedef real vec
     const Py_ssize_t LANES          # numbers in a vector
-    const Py_ssize_t ROWS           # rows of the register tile: its ROWS * PANEL accumulators just fit the register file
+    const Py_ssize_t ROWS           # rows of the register tile: its ROWS * PANEL accumulators just fit the registers
     const Py_ssize_t PANEL          # vectors across the register tile
     enum:
         MAX_ROWS                    # the largest ROWS of any level

@@ -8,6 +8,7 @@ products below the plain ones.
 from __future__ import annotations
 
 import numpy as np
+
 import pyconv as pc
 import pyconv.functional as F
 
@@ -110,6 +111,7 @@ PLAIN = [
     ("F.max_pool2d(x, 2, padding=2)", V, "max_pool2d padding 2"),
     ("F.max_pool2d(x[:, :, :0], 2)", V, "max_pool2d (2, 3, 0, 9)"),
     ("F.max_pool2d(x[0, 0], 2)", V, "max_pool2d input (8, 9)"),
+    ("F.max_pool2d(x[..., :1, :1], 2, 1, 1, 2)", V, "max_pool2d dilation (2, 2) (1, 1)"),
     ("F.max_pool2d(x, 2, ceil_mode=1)", T, "max_pool2d ceil_mode 1"),
     ("F.max_pool2d(x, 2, return_indices='no')", T, "max_pool2d return_indices 'no'"),
     ("F.max_pool2d_backward(dy, x, 2)", V, "max_pool2d_backward grad_output (2, 3, 4, 4) (2, 4, 6, 8)"),
@@ -142,6 +144,10 @@ PLAIN = [
     ("F.cross_entropy(scores, classes / 2)", T, "cross_entropy target float64"),
     ("F.cross_entropy(scores, classes, reduction='average')", V, "cross_entropy reduction 'average' mean"),
     ("F.cross_entropy(scores, None)", T, "cross_entropy target None"),
+    ("F.cross_entropy(np.float64(1), classes[0])", V, "cross_entropy input ()"),
+    ("F.cross_entropy_backward(one, scores, classes)", T, "cross_entropy_backward grad_output"),
+    ("F.cross_entropy_backward(one, scores, classes, reduction='none')", V, "cross_entropy_backward (5,) (3,)"),
+    ("F.mse_loss_backward(1.0, x, x, reduction='none')", T, "mse_loss_backward grad_output float"),
     ("F.mse_loss(x, x[:1])", V, "mse_loss (2, 3, 8, 9) (1, 3, 8, 9)"),
     ("F.mse_loss(x, 1.0)", T, "mse_loss target float"),
     ("F.mse_loss(x, x, reduction=None)", T, "mse_loss reduction None"),
@@ -152,6 +158,9 @@ PLAIN = [
     ("F.batch_norm(x[:1, :, :1, :1], None, None, training=True)", V, "batch_norm (1, 3, 1, 1)"),
     ("F.batch_norm(x, one, one, eps=-1.0)", V, "batch_norm eps -1"),
     ("F.batch_norm(x, one, one, momentum='x')", T, "batch_norm momentum 'x'"),
+    ("F.batch_norm(x, one.tolist(), one, training=True)", T, "batch_norm running_mean list"),
+    ("F.batch_norm(x, one.astype(int), one, training=True)", T, "batch_norm running_mean"),
+    ("F.batch_norm(x, one, one, momentum=10**400)", V, "batch_norm momentum"),
     ("F.batch_norm(x, frozen[0, :3, 0, 0], one, training=True)", V, "batch_norm running_mean read-only"),
     ("F.pad(x, 1)", T, "pad 1"),
     ("F.pad(x, (1,))", V, "pad (1,)"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 T, V = TypeError, ValueError
 PARAMETER = "[pc.Parameter(one)]"
+STATE = "{**pc.SGD([pc.Parameter(one)]).state_dict(), 'state': {0: {'momentum_buffer': one[:2]}}}"
 
 LAYERS = [
     ("pc.Conv2d(3, 4, 3, groups=2)", V, "Conv2d in_channels groups 3 2"),
@@ -109,6 +110,7 @@ LAYERS = [
         V,
         "SGD.load_state_dict 1 2",
     ),
+    (f"pc.SGD({PARAMETER}).load_state_dict({STATE})", V, "SGD.load_state_dict momentum_buffer 0 (3,) (2,)"),
     ("pc.Linear(2, 2).load_state_dict({})", V, "Linear.load_state_dict weight bias missing"),
     ("pc.Linear(2, 2).load_state_dict([one])", T, "Linear.load_state_dict list"),
     (

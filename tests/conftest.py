@@ -5,8 +5,9 @@ test.
 from __future__ import annotations
 
 import numpy as np
-import pyconv as pc
 import pytest
+
+import pyconv as pc
 from pyconv import _kernels
 
 

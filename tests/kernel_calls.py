@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from pyconv import _kernels
 
 import geometries
 import operations
 import reference
 import reference_pooling
+from pyconv import _kernels
 
 
 @dataclass

@@ -7,9 +7,9 @@ compare.
 from __future__ import annotations
 
 import numpy as np
-import pyconv.functional as F
 
 import geometries
+import pyconv.functional as F
 import reference
 import reference_pooling
 from tolerance import accumulated, assert_near, assert_same, largest

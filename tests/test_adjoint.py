@@ -6,10 +6,10 @@ They need no reference at all: two kernels of the library that were written apar
 from __future__ import annotations
 
 import numpy as np
-import pyconv.functional as F
 import pytest
 
 import geometries
+import pyconv.functional as F
 from operations import cols_shape
 
 DTYPES = (np.float32, np.float64)

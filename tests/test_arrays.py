@@ -10,11 +10,11 @@ import array
 import warnings
 
 import numpy as np
-import pyconv.functional as F
 import pytest
-from pyconv import _kernels
 
+import pyconv.functional as F
 from geometries import integers
+from pyconv import _kernels
 from tolerance import assert_same, assert_same_bits
 
 

@@ -14,11 +14,11 @@ import os
 
 import numpy as np
 import pytest
-from pyconv import _kernels
 
 import geometries
 from children import python
 from kernel_calls import conv_calls, pool_calls
+from pyconv import _kernels
 from tolerance import assert_same
 
 FORBIDDEN, READ_ONLY, PAGE = 0, 1, mmap.PAGESIZE

@@ -7,10 +7,10 @@ The random sweep meets all of these too; here each has its name, so that a failu
 from __future__ import annotations
 
 import numpy as np
-import pyconv.functional as F
 import pytest
 
 import operations
+import pyconv.functional as F
 import reference
 import reference_pooling
 from geometries import Conv, integers
@@ -140,6 +140,14 @@ def test_every_form_of_a_number_per_axis(form):
     if np.ndim(form) < 2:
         assert_same(F.conv2d(x, w, stride=form), reference.conv2d(x, w, stride=(2, 2)))
         assert_same(F.conv2d(x, w, dilation=form), reference.conv2d(x, w, dilation=(2, 2)))
+
+
+def test_an_output_size_may_be_a_whole_shape():
+    rng = np.random.default_rng(11)
+    x, w = integers(rng, (2, 3, 4, 5)), integers(rng, (3, 2, 3, 3))
+    expected = F.conv_transpose2d(x, w, None, 2, 1, (1, 0))
+    for size in ((8, 9), (2, 2, 8, 9)):
+        assert_same(F.conv_transpose2d(x, w, None, 2, 1, output_size=size), expected)
 
 
 @pytest.mark.parametrize("stride, dilation", [(1, 1), (3, 1), (2, 3), (1, 4)])

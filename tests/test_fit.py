@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pyconv as pc
 import pytest
 
+import pyconv as pc
 from children import printed
 from tolerance import assert_same_bits
 

@@ -5,9 +5,9 @@ against PyTorch.
 from __future__ import annotations
 
 import numpy as np
-import pyconv.functional as F
 import pytest
 
+import pyconv.functional as F
 from geometries import integers, reals
 from tolerance import accumulated, assert_near, assert_same, relative
 

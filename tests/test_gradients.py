@@ -8,9 +8,9 @@ settle; the tolerance follows from the step.
 from __future__ import annotations
 
 import numpy as np
-import pyconv as pc
 import pytest
 
+import pyconv as pc
 from tolerance import central_difference
 
 STEP = 1e-5

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 
 import numpy as np
-import pyconv as pc
-import pyconv.functional as F
 import pytest
 
+import pyconv as pc
+import pyconv.functional as F
 from geometries import integers, reals
 from tolerance import accumulated, assert_near, assert_same, assert_same_bits
 
@@ -201,6 +201,7 @@ def test_seeds():
         lambda: pc.Conv1d(8, 90, 9, rng=0),
         lambda: pc.ConvTranspose2d(8, 9, 5, rng=0),
         lambda: pc.Linear(99, 9, rng=0),
+        lambda: pc.Conv2d(1, 500, 1, rng=0),
     ],
 )
 def test_initial_weights_fill_their_interval(make):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pyconv as pc
-import pyconv.functional as F
 import pytest
 
+import pyconv as pc
+import pyconv.functional as F
 from geometries import reals
 from tolerance import accumulated, assert_near, assert_same, central_difference
 
@@ -93,6 +93,25 @@ def test_the_prediction_may_be_overwritten_before_backward():
         given[...] = np.nan
         aim[...] = 0
         assert_same(criterion.backward(), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_gradient_for_each_single_loss(shape):
+    """With reduction="none" the losses are an array, and so is what comes back for them; "sum" weighs all alike."""
+    x, classes, p, axis = _scores(shape)
+    rng = np.random.default_rng(1)
+    for target in (classes, p):
+        dy = rng.normal(size=shape[:axis] + shape[axis + 1 :])
+        each = F.cross_entropy_backward(1.0, x, target, reduction="sum")
+        found = F.cross_entropy_backward(dy, x, target, reduction="none")
+        assert_near(found, each * np.expand_dims(dy, axis), accumulated(np.float64, 4, 8.0))
+        mean = F.cross_entropy_backward(np.array(0.5), x, target)
+        assert_near(mean, each * 0.5 / max(dy.size, 1), accumulated(np.float64, 4, 2.0))
+    dy = rng.normal(size=shape)
+    found = F.mse_loss_backward(dy, x, p, reduction="none")
+    assert_near(found, 2 * (x - p) * dy, accumulated(np.float64, 4, 32.0))
+    assert_near(F.mse_loss_backward(2.0, x, p, reduction="sum"), 4 * (x - p), accumulated(np.float64, 4, 16.0))
+    assert_near(F.mse_loss(x, p, reduction="none"), (x - p) ** 2, accumulated(np.float64, 4, 16.0))
 
 
 @pytest.mark.torch

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pyconv as pc
-import pyconv.functional as F
 import pytest
 
+import pyconv as pc
+import pyconv.functional as F
 from geometries import reals
 from tolerance import assert_same_bits
 
@@ -187,6 +187,26 @@ def test_layers_that_write_over_their_input():
     twin = pc.Sequential(pc.Linear(5, 4, rng=0), pc.ReLU(), pc.Linear(4, 5, rng=0), pc.ReLU())
     assert_same_bits(model(x), twin(x))
     assert_same_bits(model.backward(dy), twin.backward(dy))
+
+
+def test_a_layer_of_ones_own():
+    """What is stored as an attribute is found; what is not defined says so."""
+
+    class Scale(pc.Module):
+        def __init__(self):
+            self.factor, self.inner = pc.Parameter(np.full(1, 3.0)), pc.ReLU()
+
+        def forward(self, x):
+            return self.factor.data * self.inner.forward(x)
+
+    layer = Scale()
+    assert [name for name, _ in layer.named_parameters()] == ["factor"]
+    assert list(layer.modules()) == [layer, layer.inner] and not layer.eval().inner.training
+    assert layer(np.array([-1.0, 2.0])).tolist() == [0.0, 6.0]
+    with pytest.raises(NotImplementedError, match=r"Scale.*backward"):
+        layer.backward(np.ones(2))
+    with pytest.raises(NotImplementedError, match=r"Module.*forward"):
+        pc.Module()(np.ones(2))
 
 
 def test_a_parameter_is_its_array():

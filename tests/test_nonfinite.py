@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pyconv.functional as F
 import pytest
 
 import geometries
 import operations
+import pyconv.functional as F
 import reference_pooling
 from tolerance import assert_same
 

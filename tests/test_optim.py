@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import pyconv as pc
 import pytest
 
+import pyconv as pc
 from tolerance import assert_near, assert_same_bits, relative
 
 MIXES = [
@@ -109,6 +109,13 @@ def test_zero_grad():
     p.grad = np.ones(2)
     optimizer.zero_grad()
     assert p.grad is None or not p.grad.any()
+
+
+def test_zero_grad_may_keep_the_arrays():
+    p = pc.Parameter(np.ones(2))
+    p.grad = gradient = np.ones(2)
+    pc.SGD([p]).zero_grad(set_to_none=False)
+    assert p.grad is gradient and not gradient.any()
 
 
 def test_an_optimizer_restored_from_its_state_goes_on_with_the_same_bits(dtype):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pyconv.functional as F
 import pytest
 
+import pyconv.functional as F
 from geometries import integers
 from tolerance import assert_same, assert_same_bits
 

@@ -13,13 +13,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
+
 import pyconv as pc
 import pyconv.functional as F
-import pytest
+from children import printed, python
 from pyconv import _kernels
 from pyconv._geometry import Geometry, pack
-
-from children import printed, python
 
 ROOT = Path(__file__).parents[1]
 FIELDS = re.findall(
@@ -199,12 +199,7 @@ def _stubs():
 def test_the_stubs_describe_the_compiled_modules(stub):
     """Same functions, same parameters in the same order, nothing left out."""
     kind = stub.stem.split("_")[0]
-    if kind == "machine":
-        module = _kernels.machine
-    else:
-        module = {"convolution": _kernels.convolution, "columns": _kernels.columns, "pool": _kernels.pool}[kind][
-            np.dtype(np.float32)
-        ]
+    module = _kernels.machine if kind == "machine" else _kernels.load(kind, np.float32)
     described = {
         node.name: [a.arg for a in node.args.args]
         for node in ast.parse(stub.read_text()).body

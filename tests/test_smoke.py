@@ -7,10 +7,10 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import pyconv as pc
-import pyconv.functional as F
 import pytest
 
+import pyconv as pc
+import pyconv.functional as F
 import reference
 from tolerance import assert_same
 

@@ -11,12 +11,12 @@ import os
 import threading
 
 import numpy as np
-import pyconv as pc
-import pyconv.functional as F
 import pytest
 
 import geometries
 import operations
+import pyconv as pc
+import pyconv.functional as F
 from children import printed, python
 from geometries import Conv
 from tolerance import assert_same, assert_same_bits
@@ -177,6 +177,11 @@ def test_the_environment():
     assert printed(SHOW, PYCONV_NUM_THREADS="", OMP_NUM_THREADS="2") == "2"
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert printed(SHOW, PYCONV_NUM_THREADS="", OMP_NUM_THREADS="") == str(cpus)
+
+
+def test_an_import_leaves_the_environment_as_it_was():
+    """Also where it sets something for a moment: for OpenMP, which reads its settings once."""
+    assert printed("import os; before = dict(os.environ); import pyconv; print(before == dict(os.environ))") == "True"
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "1e3", "99999999999"])

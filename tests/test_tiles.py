@@ -1,7 +1,7 @@
 """The hot loop of every register tile is what it must be: all sums in registers, fused multiply-adds, no stack.
 
 Reads the machine code of the built modules, because this is the kind of thing that rots silently with a compiler. What
-is checked follows from R rows and V vectors alone: R * V multiplications in the innermost loop, and nothing on the stack.
+is checked follows from R rows and V vectors alone: R * V multiplications in the innermost loop, nothing on the stack.
 """
 
 import re
@@ -19,7 +19,9 @@ MULTIPLY = {"baseline": r"^mulp[sd]", "avx2": r"^vfn?m(add|sub)\d+p[sd]", "avx51
 REGISTER = {"baseline": "%xmm", "avx2": "%ymm", "avx512": "%zmm"}
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$")
 
-pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="objdump, of the compiler's binutils, is missing")
+pytestmark = pytest.mark.skipif(
+    shutil.which("objdump") is None, reason="objdump, of the compiler's binutils, is missing"
+)
 
 
 def functions(path):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pyconv as pc
 import pytest
 
+import pyconv as pc
 from test_optim import MIXES
 from tolerance import accumulated, assert_near, largest
 
@@ -160,6 +160,22 @@ def test_sgd_in_every_mix_of_options(torch, options):
         found, wanted = state["state"][0]["momentum_buffer"], twin_state["state"][0]["momentum_buffer"].numpy()
         assert_near(found, wanted, accumulated(np.float64, 90, 10.0), options)
     assert {k: twin_state["param_groups"][0][k] for k in options} == {k: state["param_groups"][0][k] for k in options}
+
+
+def test_an_optimizer_takes_over_the_state_of_pytorchs(torch):
+    rng = np.random.default_rng(RNG)
+    q = torch.nn.Parameter(torch.from_numpy(rng.normal(size=(3, 2))))
+    twin = torch.optim.SGD([q], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)
+    q.grad = torch.from_numpy(rng.normal(size=(3, 2)))
+    twin.step()
+    p = pc.Parameter(q.detach().numpy().copy())
+    optimizer = pc.SGD([p])
+    optimizer.load_state_dict(twin.state_dict())
+    p.grad = rng.normal(size=(3, 2))
+    q.grad = torch.from_numpy(p.grad.copy())
+    optimizer.step()
+    twin.step()
+    assert_near(p.data, q.detach().numpy(), accumulated(np.float64, 12, 10.0))
 
 
 def test_initial_weights_have_the_same_bounds(torch):

@@ -7,9 +7,9 @@ Each takes `(params, inputs, dtype)` and returns `{name: result}`. A result may 
 from __future__ import annotations
 
 import numpy as np
+
 import pyconv as pc
 import pyconv.functional as F
-
 from pictures import LEARNED, coloured_disc, disc
 from tolerance import accumulated, assert_same
 

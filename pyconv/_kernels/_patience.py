@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SPINS = "10000"  # about a tenth of a millisecond
+SPINS = "3000"  # about a third of a millisecond
 OWN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 

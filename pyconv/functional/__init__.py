@@ -1,8 +1,8 @@
 """The stateless functions: arrays in, arrays out, each with its backward function.
 
-``import pyconv.functional as F``.  A function ``f(input, ..)`` has its gradients in ``f_backward(grad_output, input,
-..)``, with the same arguments in the same order.  Names, order of arguments and defaults are PyTorch's wherever PyTorch
-has the thing.
+``import pyconv.functional as F``. A function ``f(input, ...)`` has its gradients in
+``f_backward(grad_output, input, ...)``, with the same arguments in the same order. Names, order of arguments and
+defaults are PyTorch's wherever PyTorch has the thing.
 """
 
 from pyconv.functional.activation import (

@@ -1,7 +1,7 @@
 """Forward and backward of all that is a convolution at heart: conv1d, conv2d, their transposed twins, and linear.
 
 One trilinear form ``<dy, conv(x, w)>`` has three partial derivatives, and a transposed convolution trades two of them:
-its forward is the input gradient of the convolution it undoes, its input gradient that convolution's forward.  `Passes`
+its forward is the input gradient of the convolution it undoes, its input gradient that convolution's forward. `Passes`
 makes the trade once, so that `forward` and `backward` below need not know which of the two they compute.
 """
 
@@ -43,7 +43,7 @@ class Passes(Plan):
         self.flat = shapes != (self.x, self.w)  # whether the user's arrays have other axes than the kernels want
 
 
-# The plans of the two families.  `shapes` are those of input and weight, `settings` what the geometry wants to know.
+# The plans of the two families. `shapes` are those of input and weight, `settings` what the geometry wants to know.
 
 
 def plan_convolution(

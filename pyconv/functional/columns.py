@@ -100,9 +100,12 @@ def im2col(
 ) -> Array:
     """Lay out the windows of pictures as the columns of a matrix.
 
-    ``cols[n, (c, r, s), (i, j)] = x[n, c, i*stride + r*dilation - top, j*stride + s*dilation - left]``, zero in the
-    padding: rows run over channel, kernel row, kernel column; columns over output pixels, row by row.  A convolution is
-    then ``weight.reshape(C_out, -1) @ cols``.
+    With zeros for what lies in the padding::
+
+        cols[n, (c, r, s), (i, j)] = x[n, c, i*stride + r*dilation - top, j*stride + s*dilation - left]
+
+    Rows run over channel, kernel row, kernel column; columns over output pixels, row by row. A convolution is then
+    ``weight.reshape(C_out, -1) @ cols``.
 
     Parameters
     ----------
@@ -156,7 +159,7 @@ def col2im(
     Returns
     -------
     ndarray, (N, C, H, W) or (C, H, W)
-        The pictures.  A pixel that several windows cover holds the sum, one that none covers zero.
+        The pictures. A pixel that several windows cover holds the sum, one that none covers zero.
 
     Raises
     ------

@@ -55,10 +55,10 @@ def conv2d(
     stride : int or pair of int, default 1
         Step of the kernel, in pixels.
     padding : int, pair, pair of pairs or str, default 0
-        Zeros around the picture: one width, ``(rows, columns)``, or ``((top, bottom), (left, right))``.  By name:
+        Zeros around the picture: one width, ``(rows, columns)``, or ``((top, bottom), (left, right))``. By name:
         ``"valid"``, none; ``"same"``, such that OH is H/stride rounded up, an odd one going to the bottom and the right
-        (``"same_lower"``: to the top and the left); ``"full"``, such that each tap meets each pixel, ``dilation*(k -
-        1)`` on each side.
+        (``"same_lower"``: to the top and the left); ``"full"``, such that each tap meets each pixel,
+        ``dilation*(k - 1)`` on each side.
     dilation : int or pair of int, default 1
         Distance of neighbouring taps of the kernel, in pixels; 1 is a plain kernel.
     groups : int, default 1
@@ -140,7 +140,7 @@ def conv2d_backward(
     Returns
     -------
     grad_input, grad_weight, grad_bias : ndarray or None
-        Of the shapes of `input`, `weight` and ``(C_out,)``; None where not needed.  Sums over the batch, not means.
+        Of the shapes of `input`, `weight` and ``(C_out,)``; None where not needed. Sums over the batch, not means.
 
     Raises
     ------

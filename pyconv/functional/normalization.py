@@ -29,15 +29,15 @@ def batch_norm(
     """Give every channel the same mean and variance: ``y = (x - mean) / sqrt(var + eps) * weight + bias``.
 
     In training, mean and variance are those of each channel of this batch (the variance divided by the count m), and
-    the running ones follow: ``running = (1 - momentum)*running + momentum*batch``, there with the variance divided by m
-    - 1.  Otherwise the running ones are used.
+    the running ones follow: ``running = (1 - momentum)*running + momentum*batch``, there with the variance divided by
+    ``m - 1``. Otherwise the running ones are used.
 
     Parameters
     ----------
     input : array, (N, C, ...)
         The batch.
     running_mean, running_var : ndarray, (C,), or None
-        Statistics of earlier batches.  Updated in place in training, if given; needed otherwise.
+        Statistics of earlier batches. Updated in place in training, if given; needed otherwise.
     weight, bias : array, (C,), optional
         Factor and summand of each channel.
     training : bool, default False
@@ -109,9 +109,12 @@ def batch_norm_backward(
 ) -> Gradients:
     """Compute the gradients of `batch_norm` with respect to input, weight and bias.
 
-    With ``z = (x - mean) / sqrt(var + eps)`` and sums over everything but the channel, ``dw = sum(dy*z)``, ``db =
-    sum(dy)`` and, in training, ``dx = weight / sqrt(var + eps) * (dy - db/m - z*dw/m)``; otherwise, where mean and
-    variance are constants, only its first term.
+    With ``z = (x - mean) / sqrt(var + eps)`` and sums over everything but the channel::
+
+        dw = sum(dy * z)
+        db = sum(dy)
+        dx = weight / sqrt(var + eps) * (dy - db/m - z*dw/m)        in training
+        dx = weight / sqrt(var + eps) * dy                          otherwise, where mean and variance are constants
 
     Parameters
     ----------

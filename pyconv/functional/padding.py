@@ -24,7 +24,7 @@ def pad(input: npt.ArrayLike, pad: Sequence[int], mode: str = "constant", value:
         Of any shape.
     pad : sequence of int
         Widths, last axis first: ``(left, right)`` for columns only, ``(left, right, top, bottom)`` for columns and
-        rows, and so on.  A negative width cuts off, before anything is added.
+        rows, and so on. A negative width cuts off, before anything is added.
     mode : {"constant", "reflect", "replicate", "circular"}
         What to fill with: `value`; the pixels mirrored at the outermost one, which is not repeated; the outermost
         pixel; the pixels from the other end.

@@ -76,8 +76,11 @@ def max_pool2d(
 ) -> Any:
     """Take the maximum of each window of each channel.
 
-    ``y[n, c, i, j] = max over r, s of x[n, c, i*stride + r*dilation - top, j*stride + s*dilation - left]``, where what
-    lies in the padding takes no part.  A window with a NaN gives NaN.
+    What lies in the padding takes no part::
+
+        y[n, c, i, j] = max over r, s of x[n, c, i*stride + r*dilation - top, j*stride + s*dilation - left]
+
+    A window with a NaN gives NaN.
 
     Parameters
     ----------
@@ -223,7 +226,7 @@ def avg_pool2d(
     ceil_mode : bool, default False
         Round the size up instead of down, so that the last window may hang over the edge; it must start inside.
     count_include_pad : bool, default True
-        Whether the zeros of the padding count.  What hangs over beyond the padding never does.
+        Whether the zeros of the padding count. What hangs over beyond the padding never does.
     divisor_override : int, optional
         Divide by this number instead of the count.
 
@@ -269,7 +272,7 @@ def avg_pool2d_backward(
     grad_output : array, (N, C, OH, OW) or (C, OH, OW)
         dy, the gradient with respect to the output.
     input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-        As given to `avg_pool2d`.  Of `input` only shape and dtype matter.
+        As given to `avg_pool2d`. Of `input` only shape and dtype matter.
 
     Returns
     -------

@@ -15,33 +15,31 @@ from pyconv._geometry import Shape, check_size, text
 def dilate(x: npt.ArrayLike, stride: Integers) -> Array:
     """Put ``stride - 1`` zeros between the rows and between the columns.
 
-        The gradient of a convolution with a stride is that of one without, once the gradient of its output is dilated.
+    The gradient of a convolution with a stride is that of one without, once the gradient of its output is dilated.
 
-        Parameters
-        ----------
-        x : array, (..., H, W)
-            The pictures.
-        stride : int or pair of int
-            Distance that neighbours get; 1 changes nothing.
+    Parameters
+    ----------
+    x : array, (..., H, W)
+        The pictures.
+    stride : int or pair of int
+        Distance that neighbours get; 1 changes nothing.
 
-        Returns
-        -------
-        ndarray, (..., (H - 1)*stride + 1, (W - 1)*stride + 1)
-            A new array.
+    Returns
+    -------
+    ndarray, (..., (H - 1)*stride + 1, (W - 1)*stride + 1)
+        A new array.
 
-        Raises
-        ------
-        TypeError, ValueError
-            `x` is not an array of at least two axes, or `stride` not a positive integer.
+    Raises
+    ------
+    TypeError, ValueError
+        `x` is not an array of at least two axes, or `stride` not a positive integer.
 
-        Examples
-        --------
-        >>> from typing import Any
-
-    import numpy as np
-        >>> import pyconv.functional as F
-        >>> F.dilate(np.array([[1.0, 2.0], [3.0, 4.0]]), (1, 2)).tolist()
-        [[1.0, 0.0, 2.0], [3.0, 0.0, 4.0]]
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv.functional as F
+    >>> F.dilate(np.array([[1.0, 2.0], [3.0, 4.0]]), (1, 2)).tolist()
+    [[1.0, 0.0, 2.0], [3.0, 0.0, 4.0]]
     """
     op = "dilate"
     array = _pictures(op, x, "x")
@@ -56,31 +54,29 @@ def dilate(x: npt.ArrayLike, stride: Integers) -> Array:
 def erode(x: npt.ArrayLike, stride: Integers) -> Array:
     """Take out what `dilate` put in: every `stride`-th row and column is kept.
 
-        Parameters
-        ----------
-        x : array, (..., H, W)
-            The pictures, of a size that `dilate` makes: ``H - 1`` and ``W - 1`` are multiples of the stride.
-        stride : int or pair of int
-            As given to `dilate`.
+    Parameters
+    ----------
+    x : array, (..., H, W)
+        The pictures, of a size that `dilate` makes: ``H - 1`` and ``W - 1`` are multiples of the stride.
+    stride : int or pair of int
+        As given to `dilate`.
 
-        Returns
-        -------
-        ndarray, (..., (H - 1)//stride + 1, (W - 1)//stride + 1)
-            A new array.
+    Returns
+    -------
+    ndarray, (..., (H - 1)//stride + 1, (W - 1)//stride + 1)
+        A new array.
 
-        Raises
-        ------
-        TypeError, ValueError
-            As `dilate`; also if the size is not one that `dilate` makes.
+    Raises
+    ------
+    TypeError, ValueError
+        As `dilate`; also if the size is not one that `dilate` makes.
 
-        Examples
-        --------
-        >>> from typing import Any
-
-    import numpy as np
-        >>> import pyconv.functional as F
-        >>> F.erode(np.array([[1.0, 0.0, 2.0], [3.0, 0.0, 4.0]]), (1, 2)).tolist()
-        [[1.0, 2.0], [3.0, 4.0]]
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv.functional as F
+    >>> F.erode(np.array([[1.0, 0.0, 2.0], [3.0, 0.0, 4.0]]), (1, 2)).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
     """
     op = "erode"
     array = _pictures(op, x, "x")
@@ -97,31 +93,29 @@ def erode(x: npt.ArrayLike, stride: Integers) -> Array:
 def rotate180(weight: npt.ArrayLike) -> Array:
     """Turn kernels by 180 degrees: both of the last two axes are reversed, the others stay.
 
-        The convolution of mathematics is the cross-correlation with the turned kernel.
+    The convolution of mathematics is the cross-correlation with the turned kernel.
 
-        Parameters
-        ----------
-        weight : array, (..., kh, kw)
-            The kernels.
+    Parameters
+    ----------
+    weight : array, (..., kh, kw)
+        The kernels.
 
-        Returns
-        -------
-        ndarray, (..., kh, kw)
-            A new array.
+    Returns
+    -------
+    ndarray, (..., kh, kw)
+        A new array.
 
-        Raises
-        ------
-        TypeError, ValueError
-            `weight` is not an array of at least two axes.
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is not an array of at least two axes.
 
-        Examples
-        --------
-        >>> from typing import Any
-
-    import numpy as np
-        >>> import pyconv.functional as F
-        >>> F.rotate180(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
-        [[4.0, 3.0], [2.0, 1.0]]
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyconv.functional as F
+    >>> F.rotate180(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[4.0, 3.0], [2.0, 1.0]]
     """
     return np.array(_pictures("rotate180", weight, "weight")[..., ::-1, ::-1], order="C")
 

@@ -43,7 +43,7 @@ def conv_transpose2d(
         y[n, k, i*stride + r*dilation - top, j*stride + s*dilation - left] += x[n, c, i, j] * w[c, k, r, s]
         y[n, k] += bias[k]
 
-    Its matrix is the transpose of that of `conv2d`, so it undoes the shape of a convolution, not the convolution.  Mind
+    Its matrix is the transpose of that of `conv2d`, so it undoes the shape of a convolution, not the convolution. Mind
     the order of the arguments: `groups` comes before `dilation`.
 
     Parameters
@@ -57,17 +57,17 @@ def conv_transpose2d(
     stride : int or pair of int, default 1
         Distance of the copies of neighbouring pixels.
     padding : int, pair, pair of pairs or str, default 0
-        What is cut off around the output: the padding of that `conv2d`, in all the same forms.  With ``"same"`` and
+        What is cut off around the output: the padding of that `conv2d`, in all the same forms. With ``"same"`` and
         ``"same_lower"`` the output is `stride` times as large as the input.
     output_padding : int or pair of int, default 0
-        Rows and columns added at the bottom and the right; smaller than stride or than dilation.  They say which one of
+        Rows and columns added at the bottom and the right; smaller than stride or than dilation. They say which one of
         the picture sizes that `conv2d` maps to the size of the input is meant.
     groups : int, default 1
         Number of groups into which the channels are divided.
     dilation : int or pair of int, default 1
         Distance of neighbouring taps of the kernel.
     output_size : int, pair of int or a whole shape, optional
-        The size (OH, OW) instead of `output_padding`, which is then not looked at.  Of a whole shape the last two
+        The size (OH, OW) instead of `output_padding`, which is then not looked at. Of a whole shape the last two
         count.
     algorithm, out
         As in `conv2d`.
@@ -121,8 +121,8 @@ def conv_transpose2d_backward(
 ) -> Gradients:
     """Compute the gradients of `conv_transpose2d` (cross-correlation: the kernel is not flipped).
 
-    With dy the gradient with respect to the output, zero outside it, and
-    ``h = i*stride + r*dilation - top``, ``w = j*stride + s*dilation - left``::
+    With dy the gradient with respect to the output, zero outside it, and ``h = i*stride + r*dilation - top``,
+    ``w = j*stride + s*dilation - left``::
 
         dx[n, c, i, j] = sum over k, r, s of weight[c, k, r, s] * dy[n, k, h, w]
         dweight[c, k, r, s] = sum over n, i, j of x[n, c, i, j] * dy[n, k, h, w]
@@ -140,7 +140,7 @@ def conv_transpose2d_backward(
     Returns
     -------
     grad_input, grad_weight, grad_bias : ndarray or None
-        Of the shapes of `input`, `weight` and ``(C_out,)``; None where not needed.  Sums over the batch, not means.
+        Of the shapes of `input`, `weight` and ``(C_out,)``; None where not needed. Sums over the batch, not means.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class Dropout(Module):
     Notes
     -----
     Hinton, Srivastava, Krizhevsky, Sutskever and Salakhutdinov, "Improving neural networks by preventing co-adaptation
-    of feature detectors" (arXiv:1207.0580).  In evaluation mode the output is the input itself, not a copy.
+    of feature detectors" (arXiv:1207.0580). In evaluation mode the output is the input itself, not a copy.
 
     Examples
     --------

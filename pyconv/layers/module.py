@@ -1,7 +1,7 @@
 """What every layer shares: parameters, the two modes, the state, and how forward leaves something for backward.
 
 A layer computes ``y = layer(x)`` and, from the gradient of some number with respect to y, ``dx = layer.backward(dy)``,
-adding on the way to the `grad` of its parameters.  There is no graph: a layer remembers one forward, and whoever
+adding on the way to the `grad` of its parameters. There is no graph: a layer remembers one forward, and whoever
 composes layers calls `backward` in the opposite order, as `Sequential` does.
 """
 
@@ -22,8 +22,8 @@ M = TypeVar("M", bound="Module")
 class Module:
     """Base of all layers.
 
-    A subclass defines ``forward(x)`` and ``backward(dy)``.  Parameters and layers that it stores as attributes are
-    found by themselves.  What `backward` needs goes through `_keep`, which keeps nothing in evaluation mode, and comes
+    A subclass defines ``forward(x)`` and ``backward(dy)``. Parameters and layers that it stores as attributes are
+    found by themselves. What `backward` needs goes through `_keep`, which keeps nothing in evaluation mode, and comes
     back from `_recall`.
 
     Attributes
@@ -34,11 +34,11 @@ class Module:
     Notes
     -----
     What a layer keeps is out of the caller's reach, so that both the array passed in and the array returned may be
-    overwritten before `backward`.  To that end a layer called in training mode copies its input if it has to keep it;
+    overwritten before `backward`. To that end a layer called in training mode copies its input if it has to keep it;
     the layers inside a `Sequential`, which pass arrays on that nobody else sees, and `fit` leave that copy out.
     ``layer.forward(x)`` is ``layer(x)`` without the copy, for callers who promise not to touch `x`.
 
-    What is kept stays until the next forward or `eval`.  Until then `backward` may be called again, and adds again.
+    What is kept stays until the next forward or `eval`. Until then `backward` may be called again, and adds again.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Module:
         return self._kept
 
     def _forget(self) -> None:
-        """Drop what was derived from inputs and parameters."""
+        """Drop what was kept for backward."""
         self._kept = None
 
     # ---------------------------------------------------------------------------------------------------------- modes
@@ -167,7 +167,7 @@ class Module:
         """Write the values of `state_dict` into parameters and buffers.
 
         The names must be those of `state_dict()`, no more and no fewer, and the shapes equal; numbers are converted to
-        the dtype of the layer.  Everything is checked before anything is written.
+        the dtype of the layer. Everything is checked before anything is written.
 
         Parameters
         ----------

@@ -13,13 +13,13 @@ class Parameter:
     Parameters
     ----------
     data : array
-        The values; bool, integers and float16 are promoted as everywhere.  A writeable, C-contiguous array of float32
+        The values; bool, integers and float16 are promoted as everywhere. A writeable, C-contiguous array of float32
         or float64 is used as it is, anything else is copied.
 
     Attributes
     ----------
     data : ndarray
-        The values.  What is assigned to it must be of the same shape.
+        The values. What is assigned to it must be of the same shape.
     grad : ndarray or None
         The sum of the gradients of all `backward` calls since `zero_grad`; None before the first.
 
@@ -58,7 +58,7 @@ class Parameter:
         self._data = array
 
     def accumulate(self, gradient: Array) -> None:
-        """Add `gradient` to `grad`, in the dtype of the values.  The first one becomes `grad` without a copy."""
+        """Add `gradient` to `grad`, in the dtype of the values. The first one becomes `grad` without a copy."""
         if self.grad is None:
             self.grad = gradient.astype(self._data.dtype, copy=False)
         else:

@@ -90,7 +90,7 @@ class ConvTranspose2d(_ConvTranspose):
     bias : bool, default True
         Whether something is added to each output channel.
     dilation : int or pair of int, default 1
-        Distance of neighbouring taps of the kernel.  Mind its place, after `bias`.
+        Distance of neighbouring taps of the kernel. Mind its place, after `bias`.
     dtype : dtype, default float32
         float32 or float64, of weight and bias.
     rng : int or numpy.random.Generator, optional
@@ -109,7 +109,7 @@ class ConvTranspose2d(_ConvTranspose):
     Notes
     -----
     Input (N, C_in, H, W) or (C_in, H, W); output (N, C_out, OH, OW) or (C_out, OH, OW) with
-    ``OH = (H - 1)*stride - top - bottom + dilation*(kh - 1) + 1 + output_padding``, and OW alike.  A call may ask for a
+    ``OH = (H - 1)*stride - top - bottom + dilation*(kh - 1) + 1 + output_padding``, and OW alike. A call may ask for a
     size instead: ``layer(x, output_size=(OH, OW))``.
 
     Examples
@@ -130,8 +130,8 @@ class ConvTranspose2d(_ConvTranspose):
 class ConvTranspose1d(_ConvTranspose):
     """Spread values with learned kernels: `Conv1d` (cross-correlation: the kernel is not flipped) transposed.
 
-    As `ConvTranspose2d` with one axis fewer: input (N, C_in, L) or (C_in, L), weight (in_channels, out_channels/groups,
-    k).
+    As `ConvTranspose2d` with one axis fewer: input (N, C_in, L) or (C_in, L), weight
+    (in_channels, out_channels/groups, k).
 
     Examples
     --------
