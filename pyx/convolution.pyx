@@ -108,6 +108,7 @@ cdef object correlate(geometry, source, weight, bias, target, int threads, bint 
         cut_into_groups(&s, GROUP_BYTES // sizeof(real))
     else:
         cut_into_tasks(&s, threads)
+    threads = larger(smaller(threads, s.tasks), 1)      # each has scratch of its own
     outputs = s.groups * s.m
     carver.base, carver.used = NULL, 0
     carve_tables(&s, &carver)
@@ -235,6 +236,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
         w.tasks = s.m_blocks
     else:
         cut_walk(&w, &s, threads)
+    threads = larger(smaller(threads, w.tasks), 1)      # each has scratch of its own
     carver.base, carver.used = NULL, 0
     carve_tables(&s, &carver)
     shared, carver.used = carver.used, 0
