@@ -16,10 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ._patience import short
-
-with short():
-    from . import machine as machine
+from . import machine as machine
 
 ISAS = ("baseline", "avx2", "avx512")
 
