@@ -6,13 +6,13 @@
 
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 cimport numpy as cnp
 
 from correlation cimport Block, carve_block, locate, pack_weights, run_task
 from geometry cimport Geometry, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, run_group_task, run_group_walk
-from plan cimport (Sum, carve_axis, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
+from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
                    describe_input_gradient, fill_tables, is_depthwise)
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, real, splat, vec
@@ -29,6 +29,13 @@ cdef enum:
     RUNS_PER_THREAD = 16        # tasks go to threads in so many runs: even load, few hand-overs
     GROUP_BYTES = 256 * 1024    # planes and outputs of a task with groups in the lanes
     IDLE_BLOCKS = 8             # scratch blocks kept for the next call: one for each caller at a time
+    PLANS = 64                  # plans kept
+    PLAN_BYTES = 32 * 1024      # ... if no larger than this
+
+cdef enum Pass:
+    FORWARD
+    INPUT_GRADIENT
+    WEIGHT_GRADIENT
 
 
 cdef class Scratch:
@@ -64,83 +71,122 @@ cdef void give_back(Scratch scratch):
 
 
 def clear_workspace():
-    """Free the scratch memory that is kept between calls."""
+    """Free the scratch memory and the plans that are kept between calls."""
     idle.clear()
+    plans.clear()
 
 
 cdef inline real* numbers(array):
     return <real*> cnp.PyArray_DATA(<cnp.ndarray> array)
 
 
-cdef inline Geometry unpack(geometry):
-    return simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
+cdef class Plan:
+    """A planned call. Calls only read it, so any number of them may share it."""
+
+    cdef object geometry
+    cdef Geometry g
+    cdef Sum sum
+    cdef WalkPlan walk
+    cdef Scratch memory             # of the axes and tables
+    cdef size_t own                 # scratch bytes of a thread
+    cdef int threads                # that have a task
 
 
-cdef object correlate(geometry, source, weight, bias, target, int threads, bint forward):
-    cdef Geometry g = unpack(geometry)
-    cdef real* x = numbers(source)
-    cdef real* w = numbers(weight)
-    cdef real* y = numbers(target)
-    cdef real* given = NULL if bias is None else numbers(bias)
-    cdef Scratch axes = borrow(), scratch = borrow()
+cdef dict plans = {}                # (id of a geometry, pass, threads) -> Plan, which keeps the geometry alive
+
+
+cdef Plan planned(geometry, int which, int threads):
+    # A small call takes less time than its plan, so small plans are kept.
+    key = (<size_t> <void*> geometry, which, threads)
+    plan = plans.get(key)
+    if plan is None:
+        plan = make_plan(geometry, which, threads)
+        if (<Plan> plan).memory.size <= PLAN_BYTES:
+            if len(plans) >= PLANS:
+                plans.clear()
+            plans[key] = plan
+    return <Plan> plan
+
+
+cdef Plan make_plan(geometry, int which, int threads):
+    cdef Plan plan = Plan()
+    cdef Geometry* g = &plan.g
+    cdef Sum* s = &plan.sum
     cdef Carver carver
-    cdef Sum s
-    cdef Py_ssize_t task, run, runs, outputs, work, pack_tasks
-    cdef size_t shared, own
-    cdef char* base
-    cdef real* b
+    cdef Py_ssize_t work
+    plan.geometry, plan.memory = geometry, Scratch()
+    g[0] = simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
     carver.base, carver.used = NULL, 0
-    plan_axes(&s, &g, forward, &carver)
-    carver.base, carver.used = axes.reserve(carver.used), 0
-    plan_axes(&s, &g, forward, &carver)
-    if forward:
-        describe_forward(&s, &g, True)
+    carve_tables(s, g, which == INPUT_GRADIENT, &carver)
+    carver.base, carver.used = plan.memory.reserve(carver.used), 0
+    carve_tables(s, g, which == INPUT_GRADIENT, &carver)
+    if which == INPUT_GRADIENT:
+        describe_input_gradient(s, g)
     else:
-        describe_input_gradient(&s, &g)
-    s.lanes = choose_lanes(&s)
-    s.depthwise = s.lanes == PIXELS and is_depthwise(&s)
-    if forward and s.lanes != PIXELS:
-        describe_forward(&s, &g, False)
+        describe_forward(s, g, which == FORWARD)
+    if which == WEIGHT_GRADIENT:
+        s.lanes = choose_walk_lanes(s)
+    else:
+        s.lanes = choose_lanes(s)
+        if which == FORWARD and s.lanes != PIXELS:
+            describe_forward(s, g, False)
+    s.depthwise = s.lanes == PIXELS and is_depthwise(s)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
     if work < SERIAL_WORK:
         threads = 1
     if s.lanes == GROUPS:
-        cut_into_groups(&s, GROUP_BYTES // sizeof(real))
+        cut_into_groups(s, GROUP_BYTES // sizeof(real))
+        plan.walk.tasks = s.m_blocks
+    elif which == WEIGHT_GRADIENT:
+        cut_walk(&plan.walk, s, threads)
     else:
-        cut_into_tasks(&s, threads)
-    threads = larger(smaller(threads, s.tasks), 1)      # each has scratch of its own
-    outputs = s.groups * s.m
+        cut_into_tasks(s, threads)
+    fill_tables(s)
+    list_tiles(&s.tiles)
     carver.base, carver.used = NULL, 0
-    carve_tables(&s, &carver)
-    carve(&carver, outputs, sizeof(real))
-    shared, carver.used = carver.used, 0
-    serve(&s, &carver, 0, 0, NULL, NULL, NULL, NULL)
-    own = carver.used
-    base = scratch.reserve(shared + own * threads)
+    if which == WEIGHT_GRADIENT:
+        walk(&plan.walk, s, &carver, 0, 0, g, NULL, NULL, NULL)
+    else:
+        serve(s, &carver, 0, 0, NULL, NULL, NULL, NULL)
+    plan.own = carver.used
+    plan.threads = larger(smaller(threads, plan.walk.tasks if which == WEIGHT_GRADIENT else s.tasks), 1)
+    return plan
+
+
+cdef object correlate(Plan plan, source, weight, bias, target):
+    cdef const real* x = numbers(source)
+    cdef const real* w = numbers(weight)
+    cdef const real* b = NULL if bias is None else numbers(bias)
+    cdef real* y = numbers(target)
+    cdef Scratch scratch = borrow()
+    cdef Sum s = plan.sum
+    cdef int threads = plan.threads
+    cdef size_t own = plan.own
+    cdef Py_ssize_t task, run, runs, outputs = s.groups * s.m
+    cdef Carver carver
+    cdef real* zeros
+    cdef char* base
+    base = scratch.reserve((s.groups * s.packed_group + outputs) * sizeof(real) + 2 * CACHE_LINE + own * threads)
     carver.base, carver.used = base, 0
-    carve_tables(&s, &carver)
-    b = <real*> carve(&carver, outputs, sizeof(real))
+    s.packed = <real*> carve(&carver, s.groups * s.packed_group, sizeof(real))
+    zeros = <real*> carve(&carver, outputs, sizeof(real))
+    base += carver.used
     with nogil:
-        fill_tables(&s)
-        list_tiles(&s.tiles)
-        if given == NULL:
-            memset(b, 0, outputs * sizeof(real))
+        if b == NULL:
+            memset(zeros, 0, outputs * sizeof(real))
+            b = zeros
+        if s.lanes == CHANNELS and s.tasks:
+            for task in prange(s.groups * s.m_blocks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+                pack_weights(&s, w, task)
+        if threads == 1:
+            # Even a parallel region of one thread would cost a small call a tenth of its time.
+            serve_run(&s, base, 0, 1, x, w, b, y)
         else:
-            memcpy(b, given, outputs * sizeof(real))
-        pack_tasks = s.groups * s.m_blocks if s.lanes == CHANNELS and s.tasks else 0
-        for task in prange(pack_tasks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
-            pack_weights(&s, w, task)
-        # Parallel over blocks of the target: disjoint outputs, planes private to the thread.
-        runs = smaller(s.tasks, threads * RUNS_PER_THREAD)
-        for run in prange(runs, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
-            serve_run(&s, base + shared + own * threadid(), run, runs, x, w, b, y)
+            # Parallel over blocks of the target: disjoint outputs, planes private to the thread.
+            runs = smaller(s.tasks, threads * RUNS_PER_THREAD)
+            for run in prange(runs, num_threads=threads, schedule="dynamic", chunksize=1):
+                serve_run(&s, base + own * threadid(), run, runs, x, w, b, y)
     give_back(scratch)
-    give_back(axes)
-
-
-cdef void plan_axes(Sum* s, const Geometry* g, bint forward, Carver* carver) noexcept nogil:
-    carve_axis(&s.v, carver, g.kh, 1 if forward else smaller(g.stride_h, g.ih))
-    carve_axis(&s.h, carver, g.kw, 1 if forward else smaller(g.stride_w, g.iw))
 
 
 cdef void serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x, const real* weight,
@@ -195,7 +241,7 @@ def forward(geometry, x, weight, bias, y, int threads):
 
     x (n, ic, ih, iw)  weight (oc, ic / groups, kh, kw)  bias (oc,) or None  y (n, oc, oh, ow), overwritten
     """
-    correlate(geometry, x, weight, bias, y, threads, True)
+    correlate(planned(geometry, FORWARD, threads), x, weight, bias, y)
 
 
 def input_gradient(geometry, dy, weight, bias, dx, int threads):
@@ -203,7 +249,7 @@ def input_gradient(geometry, dy, weight, bias, dx, int threads):
 
     dy (n, oc, oh, ow)  weight (oc, ic / groups, kh, kw)  bias (ic,) or None  dx (n, ic, ih, iw), overwritten
     """
-    correlate(geometry, dy, weight, bias, dx, threads, False)
+    correlate(planned(geometry, INPUT_GRADIENT, threads), dy, weight, bias, dx)
 
 
 def weight_gradient(geometry, x, dy, dw, int threads):
@@ -211,51 +257,32 @@ def weight_gradient(geometry, x, dy, dw, int threads):
 
     x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, kh, kw), overwritten
     """
-    cdef Geometry g = unpack(geometry)
-    cdef real* px = numbers(x)
-    cdef real* pdy = numbers(dy)
+    cdef Plan plan = planned(geometry, WEIGHT_GRADIENT, threads)
+    cdef const real* px = numbers(x)
+    cdef const real* pdy = numbers(dy)
     cdef real* pdw = numbers(dw)
-    cdef Scratch axes = borrow(), scratch = borrow()
-    cdef Carver carver
-    cdef Sum s
-    cdef WalkPlan w
+    cdef Scratch scratch
     cdef Py_ssize_t task
-    cdef size_t shared, own
     cdef char* base
-    memset(pdw, 0, g.oc * (g.ic // g.groups) * g.kh * g.kw * sizeof(real))
-    carver.base, carver.used = NULL, 0
-    plan_axes(&s, &g, True, &carver)
-    carver.base, carver.used = axes.reserve(carver.used), 0
-    plan_axes(&s, &g, True, &carver)
-    describe_forward(&s, &g, False)
-    if g.n * g.oc * (g.ic // g.groups) * s.v.taps * s.h.taps * g.oh * g.ow < SERIAL_WORK:
-        threads = 1
-    s.lanes = choose_walk_lanes(&s)
-    if s.lanes == GROUPS:
-        cut_into_groups(&s, GROUP_BYTES // sizeof(real))
-        w.tasks = s.m_blocks
-    else:
-        cut_walk(&w, &s, threads)
-    threads = larger(smaller(threads, w.tasks), 1)      # each has scratch of its own
-    carver.base, carver.used = NULL, 0
-    carve_tables(&s, &carver)
-    shared, carver.used = carver.used, 0
-    walk(&w, &s, &carver, 0, 0, &g, NULL, NULL, NULL)
-    own = carver.used
-    if s.depth == 0 or s.m == 0 or g.n == 0 or g.oh == 0 or g.ow == 0:
-        give_back(axes)
-        give_back(scratch)
+    # Taps that only ever read padding have no place in the tables, and keep these zeros.
+    memset(pdw, 0, plan.sum.groups * plan.sum.weight_group * sizeof(real))
+    if plan.sum.depth == 0 or plan.sum.m == 0 or plan.sum.target_image == 0 or plan.sum.n == 0:
         return
-    base = scratch.reserve(shared + own * threads)
-    carver.base, carver.used = base, 0
-    carve_tables(&s, &carver)
+    scratch = borrow()
+    base = scratch.reserve(plan.own * plan.threads)
+    cdef const Sum* s = &plan.sum
+    cdef const Geometry* g = &plan.g
+    cdef const WalkPlan* w = &plan.walk
+    cdef int count = plan.threads
+    cdef size_t own = plan.own
     with nogil:
-        fill_tables(&s)
-        list_tiles(&s.tiles)
-        # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or in another order.
-        for task in prange(w.tasks, num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
-            walk_task(&w, &s, base + shared + own * threadid(), task, &g, px, pdy, pdw)
-    give_back(axes)
+        if count == 1:
+            for task in range(w.tasks):
+                walk_task(w, s, base, task, g, px, pdy, pdw)
+        else:
+            # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or in another order.
+            for task in prange(w.tasks, num_threads=count, schedule="dynamic", chunksize=1):
+                walk_task(w, s, base + own * threadid(), task, g, px, pdy, pdw)
     give_back(scratch)
 
 
@@ -281,18 +308,24 @@ cdef real sum_plane(const real* y, Py_ssize_t count) noexcept nogil:
     return total
 
 
+cdef real sum_channel(const Geometry* g, const real* dy, Py_ssize_t k) noexcept nogil:
+    cdef Py_ssize_t i, area = g.oh * g.ow
+    cdef real total = 0
+    for i in range(g.n):
+        total += sum_plane(dy + (i * g.oc + k) * area, area)
+    return total
+
+
 def bias_gradient(geometry, dy, db, int threads):
     """db = dy summed over images and pixels.  dy (n, oc, oh, ow)  db (oc,), overwritten"""
-    cdef Geometry g = unpack(geometry)
+    cdef const Geometry* g = <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry)
     cdef const real* pdy = numbers(dy)
     cdef real* pdb = numbers(db)
-    cdef Py_ssize_t k, i, area = g.oh * g.ow
-    cdef real total
-    if g.n * g.oc * area < SERIAL_WORK:
-        threads = 1
+    cdef Py_ssize_t k
+    if threads == 1 or g.n * g.oc * g.oh * g.ow < SERIAL_WORK:
+        for k in range(g.oc):
+            pdb[k] = sum_channel(g, pdy, k)
+        return
     # Parallel over channels: each sum belongs to one thread.
-    for k in prange(g.oc, nogil=True, num_threads=threads, schedule="static", use_threads_if=threads > 1):
-        total = 0
-        for i in range(g.n):
-            total = total + sum_plane(pdy + (i * g.oc + k) * area, area)
-        pdb[k] = total
+    for k in prange(g.oc, nogil=True, num_threads=threads, schedule="static"):
+        pdb[k] = sum_channel(g, pdy, k)

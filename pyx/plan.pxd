@@ -39,7 +39,7 @@ cdef struct Sum:
     Py_ssize_t vectors              # CHANNELS: of channels m, divided evenly among the blocks
     Py_ssize_t tasks
     Tiles tiles
-    real* packed                    # [groups][packed_group]
+    real* packed                    # [groups][packed_group]: each call has its own
     Py_ssize_t packed_m, packed_group
 
 
@@ -47,6 +47,15 @@ cdef inline void carve_axis(Axis* axis, Carver* carver, Py_ssize_t kernel, Py_ss
     axis.tap = <Tap*> carve(carver, kernel, sizeof(Tap))
     axis.first = <Py_ssize_t*> carve(carver, passes + 1, sizeof(Py_ssize_t))
     axis.value = <Py_ssize_t*> carve(carver, kernel, sizeof(Py_ssize_t))
+
+
+cdef inline void carve_tables(Sum* s, const Geometry* g, bint input_gradient, Carver* carver) noexcept nogil:
+    # Room for the axes and the offset tables, as large as they can become.
+    cdef Py_ssize_t depth = (g.oc if input_gradient else g.ic) // g.groups * g.kh * g.kw
+    carve_axis(&s.v, carver, g.kh, smaller(g.stride_h, g.ih) if input_gradient else 1)
+    carve_axis(&s.h, carver, g.kw, smaller(g.stride_w, g.iw) if input_gradient else 1)
+    s.source_at = <Py_ssize_t*> carve(carver, depth, sizeof(Py_ssize_t))
+    s.weight_at = <Py_ssize_t*> carve(carver, depth, sizeof(Py_ssize_t))
 
 
 cdef inline void describe_forward(Sum* s, const Geometry* g, bint split) noexcept nogil:
@@ -230,9 +239,3 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
 cdef inline Py_ssize_t block_start(const Sum* s, Py_ssize_t block) noexcept nogil:
     # CHANNELS: the first channel of a block.
     return block * s.vectors // s.m_blocks * LANES
-
-
-cdef inline void carve_tables(Sum* s, Carver* carver) noexcept nogil:
-    s.source_at = <Py_ssize_t*> carve(carver, s.depth, sizeof(Py_ssize_t))
-    s.weight_at = <Py_ssize_t*> carve(carver, s.depth, sizeof(Py_ssize_t))
-    s.packed = <real*> carve(carver, s.groups * s.packed_group, sizeof(real))
