@@ -45,8 +45,9 @@ $(VENV)/.race: $(VENV)/.extra-race
 build: $(VENV)/.built
 	$(BIN)/python -m pyconv
 
+# Idle OpenMP threads sleep here: two libraries' spinning threads, or a busy machine, would make many small calls slow.
 test: $(VENV)/.extra-test
-	$(BIN)/pytest $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/pytest $(ARGS)
 
 lint: $(VENV)/.extra-lint
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure $(ARGS)
