@@ -176,7 +176,8 @@ cdef object correlate(Plan plan, source, weight, bias, target):
             memset(zeros, 0, outputs * sizeof(real))
             b = zeros
         if s.lanes == CHANNELS and s.tasks:
-            for task in prange(s.groups * s.m_blocks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            for task in prange(s.groups * s.m_blocks, num_threads=threads, schedule="static",
+                               use_threads_if=threads > 1):
                 pack_weights(&s, w, task)
         if threads == 1:
             # Even a parallel region of one thread would cost a small call a tenth of its time.
@@ -280,7 +281,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
             for task in range(w.tasks):
                 walk_task(w, s, base, task, g, px, pdy, pdw)
         else:
-            # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or in another order.
+            # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or reordered.
             for task in prange(w.tasks, num_threads=count, schedule="dynamic", chunksize=1):
                 walk_task(w, s, base + own * threadid(), task, g, px, pdy, pdw)
     give_back(scratch)
