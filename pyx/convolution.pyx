@@ -9,7 +9,9 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 cimport numpy as cnp
 
-from correlation cimport Block, carve_block, locate, pack_weights, run_task
+from block cimport Block, carve_block, locate
+from channels cimport pack_weights
+from correlation cimport run_task
 from geometry cimport Geometry, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,

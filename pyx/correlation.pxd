@@ -1,65 +1,17 @@
 # One task of the sum: fill the planes of a block of target positions, then run tiles over them.
 #
-# A task is (image block, group, row band, column band, part of the output channels). Tasks write disjoint parts of the
-# target. For each pass the order is  output channels, then positions: a block of packed weights is read from L2 or L3
-# once and meets every position of the band while the planes stay in L2.
+# For each pass the order is  output channels, then positions: a block of weights is read from L2 or L3 once and meets
+# every position of the band while the planes stay in L2. What is here has pixels in the lanes; channels.pxd has the
+# other way.
 
-from geometry cimport ceil_div, larger, positions, smaller
-from panel cimport pack_panel, unpack_panel
+from block cimport Block
+from channels cimport channel_pass
 from depthwise cimport depth_plane
-from plan cimport CHUNK, MAX_DEPTH, MAX_PIXELS, Sum, block_start, pass_start, pass_taps
-from plane cimport open_planes, planes_size
+from geometry cimport larger, positions, smaller
+from plan cimport MAX_DEPTH, Sum, pass_start, pass_taps
+from plane cimport open_planes
 from tile cimport CHANNELS, row_count, widest
-from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real
-from workspace cimport Carver, carve
-
-cdef struct Block:
-    # What one task works on, and the scratch of its thread.
-    Py_ssize_t image, images, group, row, column, first_block, last_block
-    real* scratch           # room for planes
-    const real* planes
-    real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row;
-                            # depthwise: [band_rows][LANES] those of a picture that is narrower than a vector
-    real* sums              # CHANNELS: [pixels][vectors of a block] accumulators
-    Py_ssize_t* pixel_at    # CHANNELS: [pixels] offset in the planes
-    Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
-
-
-cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t pixels
-    b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
-    b.strip = <real*> carve(carver, larger(MAX_ROWS * STRIP, s.band_rows if s.depthwise else 0) * LANES, sizeof(real))
-    pixels = MAX_PIXELS + ROWS if s.lanes == CHANNELS else 0
-    b.sums = <real*> carve(carver, pixels * PANEL * LANES, sizeof(real))
-    b.pixel_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
-    b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
-
-
-cdef inline void locate(Block* b, const Sum* s, Py_ssize_t task) noexcept nogil:
-    cdef Py_ssize_t part = task % s.m_parts
-    task //= s.m_parts
-    b.column = task % s.column_bands * s.band_columns
-    task //= s.column_bands
-    b.row = task % s.row_bands * s.band_rows
-    task //= s.row_bands
-    b.group = task % s.groups
-    b.image = task // s.groups * s.images
-    b.images = smaller(s.images, s.n - b.image)
-    b.first_block = part * s.m_blocks // s.m_parts
-    b.last_block = (part + 1) * s.m_blocks // s.m_parts
-
-
-cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task) noexcept nogil:
-    # Block `task` of the packed weights:  [group][pass][block][depth of the pass][width of the block].
-    cdef Py_ssize_t group = task // s.m_blocks, m = block_start(s, task % s.m_blocks), a, b, start, depth
-    cdef Py_ssize_t width = block_start(s, task % s.m_blocks + 1) - m
-    cdef real* packed = s.packed + group * s.packed_group
-    for a in range(s.v.passes):
-        for b in range(s.h.passes):
-            start, depth = pass_start(s, a, b), s.c * pass_taps(s, a, b)
-            pack_panel(packed + s.packed_m * start + m * depth, width, weight + group * s.weight_group + m * s.weight_m,
-                       s.weight_m, smaller(width, s.m - m), s.weight_at + start, depth,
-                       weight + s.groups * s.weight_group)
+from vector cimport LANES, ROWS, STRIP, real
 
 
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
@@ -146,48 +98,6 @@ cdef inline void depth_pass(const Sum* s, const Block* k, const real* weights, c
                                                                            + s.h.tap[j].kernel]
         depth_plane(s.tiles.depth[size], taps, k.planes, s.planes.columns, bias[m],
                     target + m * s.v.target * s.h.target, rows, columns, s.h.target, k.strip)
-
-
-cdef inline Py_ssize_t list_pixels(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, Py_ssize_t rows,
-                                   Py_ssize_t columns) noexcept nogil:
-    # Pixels of all images of the block, one after the other; the last is repeated to fill the last tile.
-    cdef Py_ssize_t image, row, column, count = 0, r
-    for image in range(k.images):
-        for row in range(rows):
-            for column in range(columns):
-                k.pixel_at[count] = (image * s.planes.image + row * s.v.pace * s.planes.columns
-                                     + column * s.h.pace)
-                k.target_at[count] = (image * s.target_image
-                                      + (a + (k.row + row) * s.v.spacing) * s.h.target
-                                      + b + (k.column + column) * s.h.spacing)
-                count += 1
-    for r in range(ROWS):
-        k.pixel_at[count + r] = k.pixel_at[count - 1]
-    return count
-
-
-cdef inline void channel_pass(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, const real* bias, real* target,
-                              Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    # Blocks of vectors of channels; for each, chunks of the sum small enough for their weights to stay near.
-    # bias (m,)  target: channel 0 of the group in the block's first image
-    cdef Py_ssize_t start = pass_start(s, a, b), depth = s.c * pass_taps(s, a, b), block, m, width, lanes, i, j, r
-    cdef Py_ssize_t pixels = list_pixels(s, k, a, b, rows, columns)
-    cdef const real* packed
-    for block in range(k.first_block, k.last_block):
-        m = block_start(s, block)
-        width = block_start(s, block + 1) - m
-        lanes = smaller(width, s.m - m)
-        packed = s.packed + k.group * s.packed_group + s.packed_m * start + m * depth
-        for j in range(pixels):
-            for r in range(width):
-                k.sums[j * width + r] = bias[m + r] if r < lanes else 0
-        i = 0
-        while i < depth:
-            s.tiles.channels[width // LANES](ceil_div(pixels, ROWS), smaller(CHUNK, depth - i), k.planes, k.pixel_at,
-                                             s.source_at + start + i, packed + i * width, k.sums)
-            i += CHUNK
-        unpack_panel(k.sums, width, target + m * s.v.target * s.h.target, s.v.target * s.h.target, lanes,
-                     k.target_at, pixels)
 
 
 cdef inline void run_task(const Sum* s, Block* k, const real* source, const real* weight, const real* bias,

@@ -7,8 +7,9 @@
 from libc.math cimport INFINITY
 
 from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
-                       span, taps_of_pass)
-from plane cimport Planes, shape_planes
+                       span, taps_of_pass, within_source)
+from plane cimport Planes, needs_copy, shape_planes
+from runs cimport MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Tiles
 from vector cimport LANES, PANEL, ROWS, STRIP, real
 from workspace cimport Carver, carve
@@ -18,7 +19,7 @@ cdef enum:
     DEPTH_BYTES = 48 * 1024         # the same for depthwise tasks, which read their planes once: L1
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
     CHUNK = 256                     # summands per tile with channels in lanes: its weights (48 KiB) come from L2
-    MAX_PIXELS = 512                # pixels per task with channels in lanes, which bounds its accumulators
+    MAX_PIXELS = 1024               # pixels per task with channels in lanes, which bounds its accumulators
 
 cdef struct Sum:
     Py_ssize_t n, groups, m, c
@@ -32,6 +33,7 @@ cdef struct Sum:
     # the cut into tasks
     Lanes lanes
     bint depthwise                  # PIXELS, by the tiles of depthwise.pxd
+    bint skip_v, skip_h             # CHANNELS: pixels are worked off by runs along this axis (runs.pxd)
     Planes planes
     Py_ssize_t images, band_rows, band_columns      # what a task covers ...
     Py_ssize_t image_blocks, row_bands, column_bands        # ... and how many such blocks there are
@@ -140,6 +142,43 @@ cdef inline double smaller_double(double a, double b) noexcept nogil:
     return a if a < b else b
 
 
+cdef inline double tap_work(const Sum* s, Py_ssize_t images, bint skip_v, bint skip_h) noexcept nogil:
+    # Pixels times taps per image with channels in the lanes, in tiles of ROWS pixels; infinite for too many runs.
+    cdef Run v_runs[MAX_RUNS]
+    cdef Run h_runs[MAX_RUNS]
+    cdef Py_ssize_t a, b, i, j, v_count, h_count, pixels
+    cdef double work = 0
+    for a in range(s.v.passes):
+        v_count = list_runs(v_runs, &s.v, a, 0, positions(&s.v, a), skip_v)
+        for b in range(s.h.passes):
+            h_count = list_runs(h_runs, &s.h, b, 0, positions(&s.h, b), skip_h)
+            if v_count > MAX_RUNS or h_count > MAX_RUNS:
+                return INFINITY
+            for i in range(v_count):
+                for j in range(h_count):
+                    pixels = images * (v_runs[i].end - v_runs[i].start) * (h_runs[j].end - h_runs[j].start)
+                    work += (<double> ceil_div(pixels, ROWS) * ROWS * (v_runs[i].last - v_runs[i].first)
+                             * (h_runs[j].last - h_runs[j].first))
+    return work / images
+
+
+cdef inline double choose_skips(Sum* s) noexcept nogil:
+    # Along which axes to work by runs, and the tap_work() that remains. It must save more than its tables cost; along
+    # both axes nothing has to be padded either.
+    cdef Py_ssize_t images = larger(smaller(s.n, MAX_PIXELS // larger(positions(&s.v, 0) * positions(&s.h, 0), 1)), 1)
+    cdef bint v = worth_skipping(&s.v), h = worth_skipping(&s.h), skip_v, skip_h
+    cdef double best = tap_work(s, images, False, False), bar = 0.98 * best, work
+    s.skip_v = s.skip_h = False
+    for skip_v in range(2):
+        for skip_h in range(2):
+            if (skip_v and not v) or (skip_h and not h) or not (skip_v or skip_h):
+                continue
+            work = tap_work(s, images, skip_v, skip_h)
+            if work < bar:
+                s.skip_v, s.skip_h, best, bar = skip_v, skip_h, work, work
+    return best
+
+
 cdef inline double packing_cost(const Sum* s) noexcept nogil:
     # Cycles per weight to put channels m into lanes (panel.pxd).
     if s.weight_m == 1:
@@ -151,7 +190,7 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
     return 2.5                  # one by one
 
 
-cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
+cdef inline Lanes choose_lanes(Sum* s) noexcept nogil:
     # What lies in the lanes: what costs fewest cycles per image and group, a multiply-add of vectors being one.
     #   PIXELS    junk between two rows, at least one vector; a task per group; a stride splits inputs (1.2 cycles a
     #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
@@ -171,8 +210,7 @@ cdef inline Lanes choose_lanes(const Sum* s) noexcept nogil:
         by_pixels += s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15)
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
-    by_channels = ceil_div(s.m, LANES) * products * (1 if s.n > 1 else <double> ceil_div(rows * columns, ROWS) * ROWS
-                                                     / larger(rows * columns, 1))
+    by_channels = ceil_div(s.m, LANES) * s.c * choose_skips(s)
     by_channels += targets * (1.5 if spaced else 0.5)
     if s.n == 1:
         by_channels += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
@@ -190,18 +228,29 @@ cdef inline bint may_overrun(const Sum* s) noexcept nogil:
 
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
-    # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
     # Every output is one sum in a fixed order, so the cut may depend on the thread count.
+    if s.lanes == CHANNELS:
+        cut_for_channels(s, threads)
+    else:
+        cut_for_pixels(s, threads)
+    s.image_blocks = ceil_div(s.n, s.images)
+    s.tasks = s.image_blocks * s.groups * s.row_bands * s.column_bands * s.m_parts
+    shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns, may_overrun(s),
+                 s.skip_v, s.skip_h)
+    s.depth = s.c * s.v.taps * s.h.taps
+    s.packed_group = s.packed_m * s.depth
+
+
+cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
     cdef Py_ssize_t bytes_of_planes = DEPTH_BYTES if s.depthwise else PLANE_BYTES
     cdef Py_ssize_t budget = bytes_of_planes // <Py_ssize_t> sizeof(real) // channel_planes
+    s.skip_v = s.skip_h = False
     s.images = 1
     s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
     room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace
-    if s.lanes == CHANNELS:
-        s.band_columns = smaller(s.band_columns, MAX_PIXELS)
-        room = smaller(room, MAX_PIXELS // s.band_columns)
     s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
     s.band_rows = band_for(rows, room, 1)
     blocks = s.n * s.groups * s.column_bands
@@ -213,27 +262,54 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
                 wanted += 1
             s.band_rows = ceil_div(rows, wanted)
     s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
-    if s.lanes == CHANNELS:
-        s.vectors = larger(ceil_div(s.m, LANES), 1)
-        s.m_blocks = ceil_div(s.vectors, PANEL)
-        s.packed_m = s.vectors * LANES
-        if s.row_bands * s.column_bands == 1:
-            # Small pictures: several images in one task, as long as every thread has one.
-            room = smaller(budget // (span(&s.v, rows) * span(&s.h, columns)), MAX_PIXELS // larger(rows * columns, 1))
-            room = smaller(room, ceil_div(s.n * s.groups, threads))
-            s.images = larger(smaller(room, s.n), 1)
-    else:
-        s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
-        s.packed_m = 0
-    s.image_blocks = ceil_div(s.n, s.images)
-    blocks = s.image_blocks * s.groups * s.row_bands * s.column_bands
+    s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
+    s.packed_m = 0
+    blocks *= s.row_bands
     s.m_parts = 1
     if 0 < blocks < threads:
         s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
-    s.tasks = blocks * s.m_parts
-    shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns, may_overrun(s))
-    s.depth = s.c * s.v.taps * s.h.taps
-    s.packed_group = s.packed_m * s.depth
+
+
+cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Blocks of at most MAX_PIXELS pixels: bands, or several small images; where padding has to be copied, no more than
+    # fit PLANE_BYTES. Threads share out the output channels where all have full tiles of them, since the weights are
+    # most of what is read then; else thinner blocks.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room = MAX_PIXELS, blocks, wanted
+    cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // larger(s.c, 1)
+    cdef bint copied = needs_copy(&s.v, &s.h, s.skip_v, s.skip_h)
+    s.vectors = larger(ceil_div(s.m, LANES), 1)
+    if copied:
+        room = smaller(room, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace)
+    s.band_columns = band_for(columns, room, STRIP * LANES)
+    s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
+    room = MAX_PIXELS // s.band_columns
+    if copied:
+        room = smaller(room, (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace)
+    s.band_rows = band_for(rows, room, 1)
+    s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
+    s.images = 1
+    if s.row_bands * s.column_bands == 1:
+        room = MAX_PIXELS // larger(rows * columns, 1)
+        if copied:
+            room = smaller(room, budget // (span(&s.v, rows) * span(&s.h, columns)))
+        s.images = band_for(s.n, room, 1)
+    blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
+    s.m_parts = 1
+    while blocks * s.m_parts < 4 * threads and blocks * s.m_parts % threads and (s.m_parts + 1) * PANEL <= s.vectors:
+        s.m_parts += 1
+    if 0 < blocks * s.m_parts < 4 * threads and blocks * s.m_parts % threads:
+        s.m_parts = 1
+        if s.images > 1:
+            s.images = band_for(s.n, smaller(s.images, s.n * s.groups // threads), 1)
+        elif rows > 1:
+            wanted = s.row_bands
+            while (blocks // s.row_bands * wanted) % threads and wanted * 2 <= rows:
+                wanted += 1
+            s.band_rows = ceil_div(rows, wanted)
+            s.row_bands = ceil_div(rows, s.band_rows)
+    # The same number of blocks in every part.
+    s.m_blocks = ceil_div(ceil_div(s.vectors, PANEL), s.m_parts) * s.m_parts
+    s.packed_m = s.vectors * LANES
 
 
 cdef inline Py_ssize_t block_start(const Sum* s, Py_ssize_t block) noexcept nogil:

@@ -24,12 +24,17 @@ cdef inline bint thrashes(Py_ssize_t distance) noexcept nogil:
     return distance > 0 and distance * <Py_ssize_t> sizeof(real) % 4096 == 0
 
 
+cdef inline bint needs_copy(const Axis* v, const Axis* h, bint skip_v, bint skip_h) noexcept nogil:
+    # Whether the source itself cannot serve. skip_v, skip_h: no tap is read where it would meet padding (runs.pxd).
+    return (not ((skip_v or within_source(v)) and (skip_h or within_source(h)))
+            or thrashes(v.source * h.source))
+
+
 cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_ssize_t channels,
                               Py_ssize_t images, Py_ssize_t source_image, Py_ssize_t band_rows, Py_ssize_t band_columns,
-                              bint may_overrun) noexcept nogil:
+                              bint may_overrun, bint skip_v, bint skip_h) noexcept nogil:
     planes.place = 1
-    planes.copied = (may_overrun or not (within_source(v) and within_source(h))
-                     or thrashes(v.source * h.source) or (images > 1 and thrashes(source_image)))
+    planes.copied = may_overrun or needs_copy(v, h, skip_v, skip_h)
     if not planes.copied:
         planes.rows, planes.columns = v.source, h.source
         planes.plane = planes.channel = v.source * h.source

@@ -7,8 +7,8 @@
 #
 #   PIXELS    lanes are target pixels. a: R rows of the weights as they are, at weight_at[i]; b: source planes, at
 #             source_at[i]. Starts at the bias.
-#   CHANNELS  lanes are channels. a: R places in the source planes, row_at[r] + at[i]; b: a packed panel, V vectors
-#             per i. Starts at what c holds.
+#   CHANNELS  lanes are channels. a: R places in the source planes, row_at[r] + terms[i].place; b: row terms[i].row of a
+#             packed panel, V vectors wide. Starts at what row out_at[r] of c holds, and is put there.
 #   SUMS      as CHANNELS, but starts at 0 and is added to c at the end: partial sums of a long one.
 #
 # R, V and `kind` are literals wherever tile() is called, and every cdef inline function is forced inline (setup.py), so
@@ -31,14 +31,20 @@ cdef enum Kind:
     CHANNEL_TILE
     SUM_TILE
 
+cdef struct Term:
+    # A summand of a channel tile. (One table of pairs: two tables would take one register too many.)
+    Py_ssize_t place            # offset of the broadcast number
+    Py_ssize_t row              # of the panel
+
 ctypedef const real* source_t
 # count strips of V vectors, side by side in the planes and in c
 ctypedef void (*pixel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                               const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                               const real* bias, real* c, Py_ssize_t c_row) noexcept nogil
-# count blocks of ROWS rows, one after the other in row_at and in c
+# count blocks of ROWS rows, one after the other in row_at and out_at
 ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                                const Py_ssize_t* at, const real* panel, real* c) noexcept nogil
+                                const Term* terms, const real* panel, real* c,
+                                const Py_ssize_t* out_at) noexcept nogil
 
 cdef struct Tiles:
     pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
@@ -49,14 +55,14 @@ cdef struct Tiles:
 
 cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, Py_ssize_t depth,
                       const real* a, Py_ssize_t a_row, const Py_ssize_t* row_at, const Py_ssize_t* a_at,
-                      const real* b, const Py_ssize_t* b_at,
-                      const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    # a[r * a_row + a_at[i]] or a[row_at[r] + a_at[i]]  b[b_at[i]] or b (depth, V * LANES)  c (R, V * LANES) c_row apart
+                      const real* b, const Py_ssize_t* b_at, const Term* terms,
+                      const real* bias, real* c, Py_ssize_t c_row, const Py_ssize_t* out_at) noexcept nogil:
+    # PIXELS: a[r * a_row + a_at[i]]  b[b_at[i]]  c (R, V * LANES), c_row apart
+    # else:   a[row_at[r] + terms[i].place]  b (., V * LANES)[terms[i].row]  c (., V * LANES)[out_at[r]]
     cdef vec acc[MAX_ROWS][STRIP]
     cdef vec column[STRIP]
     cdef source_t row[MAX_ROWS]
     cdef const real* place
-    cdef const real* next
     cdef vec* out
     cdef real factor
     cdef Py_ssize_t _, i, r, v, at
@@ -67,17 +73,12 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
                 if kind == PIXEL_TILE:
                     acc[r][v] = splat(bias[r])
                 elif kind == CHANNEL_TILE:
-                    acc[r][v] = (<const vec*> (c + r * c_row + v * LANES))[0]
+                    acc[r][v] = (<const vec*> (c + (out_at[r] * V + v) * LANES))[0]
                 else:
                     acc[r][v] = splat(0)
-        next = b
         for i in range(depth):
-            at = a_at[i]
-            if kind == PIXEL_TILE:
-                place = b + b_at[i]
-            else:
-                place = next
-                next += V * LANES
+            at = a_at[i] if kind == PIXEL_TILE else terms[i].place
+            place = b + (b_at[i] if kind == PIXEL_TILE else terms[i].row * (V * LANES))
             for v in range(V):
                 column[v] = (<const vec*> (place + v * LANES))[0]
             for r in range(R):
@@ -86,116 +87,122 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
                     acc[r][v] = acc[r][v] + factor * column[v]
         for r in range(R):
             for v in range(V):
-                out = <vec*> (c + r * c_row + v * LANES)
+                out = <vec*> (c + (r * c_row + v * LANES if kind == PIXEL_TILE else (out_at[r] * V + v) * LANES))
                 out[0] = out[0] + acc[r][v] if kind == SUM_TILE else acc[r][v]
         if kind == PIXEL_TILE:
             b += V * LANES
             c += V * LANES
         else:
             row_at += R
-            c += R * c_row
+            out_at += R
 
 
 cdef inline void channels_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS, 3, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 3 * LANES)
+                             const Term* terms, const real* panel, real* c,
+                             const Py_ssize_t* out_at) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void channels_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS, 2, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 2 * LANES)
+                             const Term* terms, const real* panel, real* c,
+                             const Py_ssize_t* out_at) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void channels_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS, 1, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 1 * LANES)
+                             const Term* terms, const real* panel, real* c,
+                             const Py_ssize_t* out_at) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void sums_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
-    tile(SUM_TILE, ROWS, 3, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 3 * LANES)
+                             const Term* terms, const real* panel, real* c,
+                             const Py_ssize_t* out_at) noexcept nogil:
+    tile(SUM_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void sums_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
-    tile(SUM_TILE, ROWS, 2, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 2 * LANES)
+                             const Term* terms, const real* panel, real* c,
+                             const Py_ssize_t* out_at) noexcept nogil:
+    tile(SUM_TILE, ROWS, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void sums_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Py_ssize_t* at, const real* panel, real* c) noexcept nogil:
-    tile(SUM_TILE, ROWS, 1, count, depth, planes, 0, row_at, at, panel, NULL, NULL, c, 1 * LANES)
+                             const Term* terms, const real* panel, real* c,
+                             const Py_ssize_t* out_at) noexcept nogil:
+    tile(SUM_TILE, ROWS, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void pixels_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_rowsx2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_4x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 4, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_4x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 4, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_4x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 4, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_2x4(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 2, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_2x2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 2, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_2x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 2, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_1x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 1, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_1x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 1, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, bias, c, c_row)
+    tile(PIXEL_TILE, 1, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
 
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:

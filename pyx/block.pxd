@@ -1,0 +1,57 @@
+# What one task of forward and input gradient works on, and the scratch memory of its thread.
+#
+# A task is (image block, group, row band, column band, part of the output channels). Tasks write disjoint parts of the
+# target.
+
+from geometry cimport larger, smaller
+from plan cimport CHUNK, MAX_PIXELS, Sum
+from plane cimport planes_size
+from runs cimport MAX_RUNS
+from tile cimport CHANNELS, Term
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real
+from workspace cimport Carver, carve
+
+cdef struct Patch:
+    # Pixels of a block that read the same taps, and the tables that a tile wants of them (channels.pxd).
+    Py_ssize_t tiles, taps
+    Py_ssize_t* pixel_at        # [tiles * ROWS] offset in the planes
+    Py_ssize_t* sum_at          # [tiles * ROWS] row of the sums
+    Term* terms                 # [channels of a chunk, taps] offset in the planes, row of the panel
+
+cdef struct Block:
+    Py_ssize_t image, images, group, row, column, first_block, last_block
+    real* scratch           # room for planes
+    const real* planes
+    real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row;
+                            # depthwise: [band_rows][LANES] those of a picture that is narrower than a vector
+    real* sums              # CHANNELS: [pixels + 1][vectors of a block] accumulators
+    Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
+    Patch* patches          # CHANNELS
+    Py_ssize_t* tables      # CHANNELS: room for those of all patches
+
+
+cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept nogil:
+    cdef Py_ssize_t pixels = MAX_PIXELS if s.lanes == CHANNELS else 0, patches = 0
+    if s.lanes == CHANNELS:
+        patches = (MAX_RUNS if s.skip_v else 1) * (MAX_RUNS if s.skip_h else 1)
+    b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
+    b.strip = <real*> carve(carver, larger(MAX_ROWS * STRIP, s.band_rows if s.depthwise else 0) * LANES, sizeof(real))
+    b.sums = <real*> carve(carver, (pixels + 1) * PANEL * LANES, sizeof(real))
+    b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
+    b.patches = <Patch*> carve(carver, patches, sizeof(Patch))
+    b.tables = <Py_ssize_t*> carve(carver, 2 * (pixels + patches * (ROWS + larger(CHUNK, s.v.taps * s.h.taps))),
+                                   sizeof(Py_ssize_t))
+
+
+cdef inline void locate(Block* b, const Sum* s, Py_ssize_t task) noexcept nogil:
+    cdef Py_ssize_t part = task % s.m_parts
+    task //= s.m_parts
+    b.column = task % s.column_bands * s.band_columns
+    task //= s.column_bands
+    b.row = task % s.row_bands * s.band_rows
+    task //= s.row_bands
+    b.group = task % s.groups
+    b.image = task // s.groups * s.images
+    b.images = smaller(s.images, s.n - b.image)
+    b.first_block = part * s.m_blocks // s.m_parts
+    b.last_block = (part + 1) * s.m_blocks // s.m_parts
