@@ -25,17 +25,32 @@ class Im2col:
         self._dtype = dtype
         self.bias_gradient = self._kernels.bias_gradient  # a sum over pixels, which has no columns
 
-    def forward(self, packed: Array, x: Array, weight: Array, bias: Array | None, y: Array, threads: int) -> None:
-        picture, matrix, cols = self._per_picture(packed)
+    def pack_forward(self, geometry: Array, weight: Array, threads: int) -> None:
+        """Nothing is worth packing."""
+
+    def forward(
+        self, geometry: Array, x: Array, weight: Array, bias: Array | None, y: Array, threads: int, packed: None = None
+    ) -> None:
+        picture, matrix, cols = self._per_picture(geometry)
         w = _as_1x1(weight)
         for i in range(x.shape[0]):
             self._columns.im2col(picture, x[i : i + 1], cols, threads)
             self._kernels.forward(matrix, cols[:, :, None], w, bias, _as_row(y[i]), threads)
 
+    def pack_input_gradient(self, geometry: Array, weight: Array, threads: int) -> None:
+        """Nothing is worth packing."""
+
     def input_gradient(
-        self, packed: Array, dy: Array, weight: Array, bias: Array | None, dx: Array, threads: int
+        self,
+        geometry: Array,
+        dy: Array,
+        weight: Array,
+        bias: Array | None,
+        dx: Array,
+        threads: int,
+        packed: None = None,
     ) -> None:
-        picture, matrix, cols = self._per_picture(packed)
+        picture, matrix, cols = self._per_picture(geometry)
         w = _as_1x1(weight)
         for i in range(dx.shape[0]):
             self._kernels.input_gradient(matrix, _as_row(dy[i]), w, None, cols[:, :, None], threads)
@@ -43,8 +58,8 @@ class Im2col:
         if bias is not None:
             dx += bias[:, None, None]
 
-    def weight_gradient(self, packed: Array, x: Array, dy: Array, dw: Array, threads: int) -> None:
-        picture, matrix, cols = self._per_picture(packed)
+    def weight_gradient(self, geometry: Array, x: Array, dy: Array, dw: Array, threads: int) -> None:
+        picture, matrix, cols = self._per_picture(geometry)
         total = _as_1x1(dw)
         one = np.empty_like(total)
         total[...] = 0
@@ -53,9 +68,9 @@ class Im2col:
             self._kernels.weight_gradient(matrix, cols[:, :, None], _as_row(dy[i]), one, threads)
             total += one
 
-    def _per_picture(self, packed: Array) -> tuple[Array, Array, Array]:
+    def _per_picture(self, geometry: Array) -> tuple[Array, Array, Array]:
         """The geometry of one picture, that of the 1x1 convolution of its columns, and room for the columns."""
-        g = Geometry(*packed.tolist())
+        g = Geometry(*geometry.tolist())
         rows, pixels = g.ic * g.kh * g.kw, g.oh * g.ow
         check_size("im2col", "the column matrix", (rows, pixels))
         matrix = Geometry(1, rows, 1, pixels, g.oc, 1, pixels, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, g.groups)

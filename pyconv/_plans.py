@@ -59,10 +59,10 @@ def recall(op: Operation[P], shapes: tuple[Shape, ...], dtype: np.dtype[Any], se
         plan: P | None = _plans.get(key)
     except TypeError:  # a setting that cannot be hashed, such as a list
         return op.make(op, shapes, dtype, *settings)
-    if plan is not None and (all(map(is_, plan.settings, settings)) or _same(plan.settings, settings)):
+    if plan is not None and (all(map(is_, plan.settings, settings)) or same(plan.settings, settings)):
         return plan
     plan = op.make(op, shapes, dtype, *settings)
-    if _is_plain(settings):
+    if is_plain(settings):
         plan.settings = settings
         if len(_plans) >= MOST_PLANS:
             _plans.clear()
@@ -70,14 +70,15 @@ def recall(op: Operation[P], shapes: tuple[Shape, ...], dtype: np.dtype[Any], se
     return plan
 
 
-def _same(a: object, b: object) -> bool:
-    """Whether two equal values are also of the same types, all the way down."""
+def same(a: object, b: object) -> bool:
+    """Whether two values, equal or not, are of the same types all the way down."""
     if type(a) is not type(b):
         return False
-    return not (isinstance(a, tuple) and isinstance(b, tuple)) or all(map(_same, a, b))
+    return not (isinstance(a, tuple) and isinstance(b, tuple)) or all(map(same, a, b))
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Whether a setting can never change: tuples of integers, flags, strings and None."""
     if type(value) is tuple:
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     return type(value) in PLAIN

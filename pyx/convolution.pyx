@@ -13,7 +13,7 @@ from block cimport Block, carve_block, locate
 from channels cimport pack_weights
 from correlation cimport run_task
 from geometry cimport Geometry, larger, simplified, smaller
-from groups cimport GroupScratch, carve_groups, cut_into_groups, run_group_task, run_group_walk
+from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
                    describe_input_gradient, fill_tables, is_depthwise)
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
@@ -97,12 +97,20 @@ cdef class Plan:
 cdef dict plans = {}                # (id of a geometry, pass, threads) -> Plan, which keeps the geometry alive
 
 
+cdef class Packed:
+    """Weights packed once for many calls of one geometry, with the plan that reads them."""
+
+    cdef Scratch weights
+    cdef Plan plan
+    cdef int threads                # that the plan was made for; the layout of the weights depends on the geometry only
+
+
 cdef Plan planned(geometry, int which, int threads):
     # A small call takes less time than its plan, so small plans are kept.
     key = (<size_t> <void*> geometry, which, threads)
     plan = plans.get(key)
     if plan is None:
-        plan = make_plan(geometry, which, threads)
+        plan = make_plan(geometry, which, threads, False)
         if (<Plan> plan).memory.size <= PLAN_BYTES:
             if len(plans) >= PLANS:
                 plans.clear()
@@ -110,7 +118,7 @@ cdef Plan planned(geometry, int which, int threads):
     return <Plan> plan
 
 
-cdef Plan make_plan(geometry, int which, int threads):
+cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     cdef Plan plan = Plan()
     cdef Geometry* g = &plan.g
     cdef Sum* s = &plan.sum
@@ -129,7 +137,7 @@ cdef Plan make_plan(geometry, int which, int threads):
     if which == WEIGHT_GRADIENT:
         s.lanes = choose_walk_lanes(s)
     else:
-        s.lanes = choose_lanes(s)
+        s.lanes = choose_lanes(s, prepacked)
         if which == FORWARD and s.lanes != PIXELS:
             describe_forward(s, g, False)
     s.depthwise = s.lanes == PIXELS and is_depthwise(s)
@@ -155,7 +163,46 @@ cdef Plan make_plan(geometry, int which, int threads):
     return plan
 
 
-cdef object correlate(Plan plan, source, weight, bias, target):
+cdef void pack_all(const Sum* s, const real* weight, int threads) noexcept nogil:
+    cdef Py_ssize_t task, tasks = s.m_blocks if s.lanes == GROUPS else s.groups * s.m_blocks
+    # Parallel over blocks of packed groups or channels.
+    for task in prange(tasks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        if s.lanes == GROUPS:
+            pack_groups(s, s.packed + task * s.packed_group, weight, task)
+        else:
+            pack_weights(s, weight, task)
+
+
+cdef inline bint packs_first(const Sum* s) noexcept nogil:
+    # Whether a call packs all weights before its first task. With groups in the lanes tasks could pack their own; where
+    # every block of groups has but one task they do, which saves the threads from meeting twice.
+    return s.tasks > 0 if s.lanes == CHANNELS else s.lanes == GROUPS and s.tasks > s.m_blocks
+
+
+cdef Packed pack(geometry, int which, weight, int threads):
+    cdef Packed packed = Packed()
+    cdef Sum s
+    cdef int count
+    cdef const real* w = numbers(weight)
+    packed.plan, packed.threads, packed.weights = make_plan(geometry, which, threads, True), threads, Scratch()
+    s, count = packed.plan.sum, packed.plan.threads
+    if s.packed_numbers == 0 or s.tasks == 0:
+        return None
+    s.packed = <real*> packed.weights.reserve(s.packed_numbers * sizeof(real))
+    with nogil:
+        pack_all(&s, w, count)
+    return packed
+
+
+cdef Plan plan_of(Packed packed, geometry, int which, int threads):
+    if packed is None:
+        return planned(geometry, which, threads)
+    if packed.threads != threads:
+        packed.plan, packed.threads = make_plan(geometry, which, threads, True), threads
+    return packed.plan
+
+
+cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):
     cdef const real* x = numbers(source)
     cdef const real* w = numbers(weight)
     cdef const real* b = NULL if bias is None else numbers(bias)
@@ -164,23 +211,26 @@ cdef object correlate(Plan plan, source, weight, bias, target):
     cdef Sum s = plan.sum
     cdef int threads = plan.threads
     cdef size_t own = plan.own
-    cdef Py_ssize_t task, run, runs, outputs = s.groups * s.m
+    cdef Py_ssize_t run, runs, outputs = s.groups * s.m, room
     cdef Carver carver
     cdef real* zeros
     cdef char* base
-    base = scratch.reserve((s.groups * s.packed_group + outputs) * sizeof(real) + 2 * CACHE_LINE + own * threads)
+    cdef bint packing = packed is None and packs_first(&s)
+    room = s.packed_numbers if packing else 0
+    base = scratch.reserve((room + outputs) * sizeof(real) + 2 * CACHE_LINE + own * threads)
     carver.base, carver.used = base, 0
-    s.packed = <real*> carve(&carver, s.groups * s.packed_group, sizeof(real))
+    if packing:
+        s.packed = <real*> carve(&carver, room, sizeof(real))
+    elif packed is not None:
+        s.packed = <real*> packed.weights.memory
     zeros = <real*> carve(&carver, outputs, sizeof(real))
     base += carver.used
     with nogil:
         if b == NULL:
             memset(zeros, 0, outputs * sizeof(real))
             b = zeros
-        if s.lanes == CHANNELS and s.tasks:
-            for task in prange(s.groups * s.m_blocks, num_threads=threads, schedule="static",
-                               use_threads_if=threads > 1):
-                pack_weights(&s, w, task)
+        if packing:
+            pack_all(&s, w, threads)
         if threads == 1:
             # Even a parallel region of one thread would cost a small call a tenth of its time.
             serve_run(&s, base, 0, 1, x, w, b, y)
@@ -239,20 +289,30 @@ cdef void walk_task(const WalkPlan* w, const Sum* s, char* base, Py_ssize_t task
     walk(w, s, &carver, task, task + 1, g, x, dy, dw)
 
 
-def forward(geometry, x, weight, bias, y, int threads):
+def pack_forward(geometry, weight, int threads):
+    """What `forward` takes as `packed` for this geometry; None where it reads the weight as it is."""
+    return pack(geometry, FORWARD, weight, threads)
+
+
+def forward(geometry, x, weight, bias, y, int threads, packed=None):
     """y = convolution of x with weight, plus bias.
 
     x (n, ic, ih, iw)  weight (oc, ic / groups, kh, kw)  bias (oc,) or None  y (n, oc, oh, ow), overwritten
     """
-    correlate(planned(geometry, FORWARD, threads), x, weight, bias, y)
+    correlate(plan_of(packed, geometry, FORWARD, threads), x, weight, bias, y, packed)
 
 
-def input_gradient(geometry, dy, weight, bias, dx, int threads):
+def pack_input_gradient(geometry, weight, int threads):
+    """What `input_gradient` takes as `packed` for this geometry; None where it reads the weight as it is."""
+    return pack(geometry, INPUT_GRADIENT, weight, threads)
+
+
+def input_gradient(geometry, dy, weight, bias, dx, int threads, packed=None):
     """dx = transposed convolution of dy with weight, plus bias.
 
     dy (n, oc, oh, ow)  weight (oc, ic / groups, kh, kw)  bias (ic,) or None  dx (n, ic, ih, iw), overwritten
     """
-    correlate(planned(geometry, INPUT_GRADIENT, threads), dy, weight, bias, dx)
+    correlate(plan_of(packed, geometry, INPUT_GRADIENT, threads), dy, weight, bias, dx, packed)
 
 
 def weight_gradient(geometry, x, dy, dw, int threads):

@@ -17,6 +17,7 @@ cdef struct GroupScratch:
     real* planes
     real* flat              # [rows][source columns][LANES] a channel before it is padded
     real* weights           # forward: packed weights; weight gradient: sums (m, depth, LANES)
+    real* bias              # (m, LANES)
     real* out               # forward: target; weight gradient: output gradient
     Py_ssize_t* count       # 0, 1, 2, ...: the offset table of what lies in order
 
@@ -29,7 +30,8 @@ cdef inline void carve_groups(GroupScratch* k, const Sum* s, Carver* carver) noe
     cdef Py_ssize_t source = s.planes.rows * s.h.source, target = out_rows(s) * s.h.target, i
     k.planes = <real*> carve(carver, s.c * s.planes.channel, sizeof(real))
     k.flat = <real*> carve(carver, source * LANES if s.planes.copied else 0, sizeof(real))
-    k.weights = <real*> carve(carver, s.m * (s.depth + 1) * LANES, sizeof(real))
+    k.weights = <real*> carve(carver, s.m * s.depth * LANES, sizeof(real))
+    k.bias = <real*> carve(carver, s.m * LANES, sizeof(real))
     k.out = <real*> carve(carver, s.m * target * LANES, sizeof(real))
     k.count = <Py_ssize_t*> carve(carver, larger(source, target), sizeof(Py_ssize_t))
     if carver.base != NULL:
@@ -106,39 +108,40 @@ cdef inline void group_row(Py_ssize_t count, Py_ssize_t depth, const real* weigh
         group_tile(1, depth, weights, planes + j * step, step, at, bias, out + j * out_step, out_step)
 
 
-cdef inline void pack_group_weights(const Sum* s, GroupScratch* k, const real* weight, const real* bias,
-                                    Py_ssize_t lanes, const real* end) noexcept nogil:
-    # weight, bias: of the block's first group. The bias vector follows the weights of its channel.
-    cdef Py_ssize_t m, a, b, r, start
-    cdef real* to
+cdef inline void pack_groups(const Sum* s, real* to, const real* weight, Py_ssize_t block) noexcept nogil:
+    # The packed weights (m, depth, LANES) of a block of groups.  weight: of all groups
+    cdef Py_ssize_t m, a, b, start, lanes = smaller(LANES, s.groups - block * LANES)
     for m in range(s.m):
-        to = k.weights + m * (s.depth + 1) * LANES
         for a in range(s.v.passes):
             for b in range(s.h.passes):
                 # One pass at a time: the table increases only within one.
                 start = pass_start(s, a, b)
-                pack_panel(to + start * LANES, LANES, weight + m * s.weight_m, s.weight_group, lanes,
-                           s.weight_at + start, s.c * pass_taps(s, a, b), end)
-        for r in range(LANES):
-            to[s.depth * LANES + r] = bias[smaller(r, lanes - 1) * s.m + m]
+                pack_panel(to + (m * s.depth + start) * LANES, LANES,
+                           weight + block * LANES * s.weight_group + m * s.weight_m, s.weight_group, lanes,
+                           s.weight_at + start, s.c * pass_taps(s, a, b), weight + s.groups * s.weight_group)
 
 
 cdef inline void run_group_task(const Sum* s, GroupScratch* k, Py_ssize_t task, const real* source, const real* weight,
                                 const real* bias, real* target) noexcept nogil:
     # source (n, groups * c, v.source, h.source)  bias (groups * m,)  target (n, groups * m, v.target, h.target)
-    cdef Py_ssize_t row = task % s.row_bands * s.band_rows, group = task // s.row_bands % s.m_blocks * LANES
+    cdef Py_ssize_t row = task % s.row_bands * s.band_rows, block = task // s.row_bands % s.m_blocks
+    cdef Py_ssize_t group = block * LANES, r
     cdef Py_ssize_t image = task // s.row_bands // s.m_blocks, lanes = smaller(LANES, s.groups - group)
     cdef Py_ssize_t area = s.v.target * s.h.target, high = out_rows(s), a, b, m, i, rows, columns, start, depth
     cdef Py_ssize_t step = s.h.pace * LANES, row_step = s.v.pace * s.planes.columns * LANES
     cdef const real* planes
+    cdef const real* weights = s.packed + block * s.packed_group
     cdef const real* packed
     cdef real* out
     planes = open_group_planes(s, k, source + image * s.source_image + group * s.c * s.v.source * s.h.source, lanes,
                                row, source + s.n * s.source_image)
-    pack_group_weights(s, k, weight + group * s.weight_group, bias + group * s.m, lanes,
-                       weight + s.groups * s.weight_group)
+    if s.packed == NULL:
+        pack_groups(s, k.weights, weight, block)
+        weights = k.weights
     for m in range(s.m):
-        packed = k.weights + m * (s.depth + 1) * LANES
+        packed = weights + m * s.depth * LANES
+        for r in range(LANES):
+            k.bias[m * LANES + r] = bias[(group + smaller(r, lanes - 1)) * s.m + m]
         for a in range(s.v.passes):
             rows = smaller(positions(&s.v, a) - row, s.band_rows)
             for b in range(s.h.passes):
@@ -147,7 +150,7 @@ cdef inline void run_group_task(const Sum* s, GroupScratch* k, Py_ssize_t task, 
                 for i in range(rows):
                     out = k.out + ((m * high + a + i * s.v.spacing) * s.h.target + b) * LANES
                     group_row(columns, depth, packed + start * LANES, planes + i * row_step, step, s.source_at + start,
-                              packed + s.depth * LANES, out, s.h.spacing * LANES)
+                              k.bias + m * LANES, out, s.h.spacing * LANES)
         rows = smaller(high, s.v.target - row * s.v.spacing)
         unpack_panel(k.out + m * high * s.h.target * LANES, LANES,
                      target + image * s.target_image + (group * s.m + m) * area + row * s.v.spacing * s.h.target,
@@ -183,7 +186,7 @@ cdef inline void run_group_walk(const Sum* s, GroupScratch* k, Py_ssize_t block,
     cdef Py_ssize_t image, band, row, rows, m, i
     cdef const real* planes
     cdef real* sums
-    clear_vectors(k.weights, s.m * (s.depth + 1))
+    clear_vectors(k.weights, s.m * s.depth)
     for image in range(s.n):
         for band in range(s.row_bands):
             row = band * s.band_rows
@@ -193,7 +196,7 @@ cdef inline void run_group_walk(const Sum* s, GroupScratch* k, Py_ssize_t block,
             for m in range(s.m):
                 pack_panel(k.out, LANES, dy + image * s.target_image + (group * s.m + m) * area + row * s.h.target,
                            s.m * area, lanes, k.count, rows * s.h.target, dy + s.n * s.target_image)
-                sums, i = k.weights + m * (s.depth + 1) * LANES, 0
+                sums, i = k.weights + m * s.depth * LANES, 0
                 while i + 9 <= s.depth:
                     group_dots(9, rows, s.h.target, planes, row_step, step, s.source_at + i, k.out, sums + i * LANES)
                     i += 9
@@ -204,7 +207,7 @@ cdef inline void run_group_walk(const Sum* s, GroupScratch* k, Py_ssize_t block,
                     group_dots(1, rows, s.h.target, planes, row_step, step, s.source_at + i, k.out, sums + i * LANES)
                     i += 1
     for m in range(s.m):
-        unpack_panel(k.weights + m * (s.depth + 1) * LANES, LANES, dw + group * s.weight_group + m * s.weight_m,
+        unpack_panel(k.weights + m * s.depth * LANES, LANES, dw + group * s.weight_group + m * s.weight_m,
                      s.weight_group, lanes, s.weight_at, s.depth)
 
 
@@ -223,4 +226,5 @@ cdef inline void cut_into_groups(Sum* s, Py_ssize_t budget) noexcept nogil:
     s.m_blocks = ceil_div(s.groups, LANES)
     s.tasks = s.n * s.m_blocks * s.row_bands
     s.depth = s.c * s.v.taps * s.h.taps
-    s.packed_group = 0
+    s.packed_group = s.m * s.depth * LANES
+    s.packed_numbers = s.m_blocks * s.packed_group

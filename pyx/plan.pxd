@@ -41,8 +41,8 @@ cdef struct Sum:
     Py_ssize_t vectors              # CHANNELS: of channels m, divided evenly among the blocks
     Py_ssize_t tasks
     Tiles tiles
-    real* packed                    # [groups][packed_group]: each call has its own
-    Py_ssize_t packed_m, packed_group
+    real* packed                    # [packed_numbers]: a call's own, or packed before it, or of GROUPS missing
+    Py_ssize_t packed_m, packed_group, packed_numbers       # (packed_group: for GROUPS, of a block of them)
 
 
 cdef inline void carve_axis(Axis* axis, Carver* carver, Py_ssize_t kernel, Py_ssize_t passes) noexcept nogil:
@@ -180,39 +180,42 @@ cdef inline double choose_skips(Sum* s) noexcept nogil:
 
 
 cdef inline double packing_cost(const Sum* s) noexcept nogil:
-    # Cycles per weight to put channels m into lanes (panel.pxd).
+    # Cycles per weight to put channels m into lanes (panel.pxd), and more where they do not stay in L2 meanwhile.
+    cdef bint far = s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) > 1024 * 1024
+    cdef double cost = 2.5      # one by one
     if s.weight_m == 1:
-        return 0.15             # they are neighbours
-    if s.weight_m > s.weight_c:
-        return 0.5              # squares, transposed
-    if s.v.passes * s.h.passes == 1 and 2 * s.weight_m >= LANES:
-        return 0.9              # squares, partly used
-    return 2.5                  # one by one
+        cost = 0.15             # they are neighbours
+    elif s.weight_m > s.weight_c:
+        cost = 0.5              # squares, transposed
+    elif s.v.passes * s.h.passes == 1 and 2 * s.weight_m >= LANES:
+        cost = 0.9              # squares, partly used
+    return cost + (0.7 if far else 0.0)
 
 
-cdef inline Lanes choose_lanes(Sum* s) noexcept nogil:
+cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     # What lies in the lanes: what costs fewest cycles per image and group, a multiply-add of vectors being one.
-    #   PIXELS    junk between two rows, at least one vector; a task per group; a stride splits inputs (1.2 cycles a
+    #   PIXELS    junk between two rows and behind the last; a task per group; a stride splits inputs (1.2 cycles a
     #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
     #             take 1.9 cycles a number on their way from memory
-    #   CHANNELS  no junk, images merge; weights are packed, which a batch pays back, and outputs transposed (0.5 cycles
-    #             a number, 1.5 if spaced)
+    #   CHANNELS  no junk, images merge; weights are packed, which a batch pays back if it was not done before, and
+    #             outputs transposed (0.5 cycles a number, 1.5 if spaced)
     #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
     # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
+    cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
     cdef double products = s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
     cdef double targets = s.m * <double> s.v.target * s.h.target, sources = s.c * <double> s.v.source * s.h.source
     cdef bint spaced = s.h.spacing > 1
     cdef double by_pixels, by_channels, by_groups = INFINITY
     by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES) * (0.5 if is_depthwise(s) else 1.0)
-    by_pixels /= smaller_double(1, rows * smaller_double((columns + s.h.reach) / <double> LANES, 1))
+    by_pixels *= ceil_div(places, LANES) * LANES / <double> places
     if s.weight_m < s.weight_c:
         by_pixels += s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15)
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
     by_channels = ceil_div(s.m, LANES) * s.c * choose_skips(s)
     by_channels += targets * (1.5 if spaced else 0.5)
-    if s.n == 1:
+    if s.n == 1 and not prepacked:
         by_channels += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
     if s.groups > 1 and s.c * span(&s.h, columns) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real) <= PLANE_BYTES:
         by_groups = (s.m * products * 1.2 + (sources + targets) * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
@@ -239,6 +242,7 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
                  s.skip_v, s.skip_h)
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = s.packed_m * s.depth
+    s.packed_numbers = s.groups * s.packed_group
 
 
 cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:

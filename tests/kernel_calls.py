@@ -44,6 +44,18 @@ def _simple(function, name, geometry, inputs, expected, dtype):
     return Call(name, geometry, inputs, outputs, run)
 
 
+def _prepacked(module, gradient):
+    """Forward or input gradient with a weight packed by one thread more than then runs."""
+    run, pack = (
+        (module.input_gradient, module.pack_input_gradient) if gradient else (module.forward, module.pack_forward)
+    )
+
+    def call(geometry, x, w, b, y, threads):
+        run(geometry, x, w, b, y, threads, pack(geometry, w, threads + 1))
+
+    return call
+
+
 def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True) -> Iterator[Call]:
     convolution, columns = _kernels.load("convolution", dtype, isa), _kernels.load("columns", dtype, isa)
     geometry = np.array(case.packed, np.intp)
@@ -56,6 +68,9 @@ def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True
     yield _simple(forward, "y", geometry, {"x": x, "w": w, "b": b}, {"y": expected["y"]}, dtype)
     yield _simple(forward, "y without bias", geometry, {"x": x, "w": w, "b": None}, {"y": plain}, dtype)
     yield _simple(backward, "dx", geometry, {"dy": dy, "w": w, "b": None}, {"dx": expected["dx"]}, dtype)
+    forward, backward = _prepacked(convolution, case.transposed), _prepacked(convolution, not case.transposed)
+    yield _simple(forward, "y packed", geometry, {"x": x, "w": w, "b": b}, {"y": expected["y"]}, dtype)
+    yield _simple(backward, "dx packed", geometry, {"dy": dy, "w": w, "b": None}, {"dx": expected["dx"]}, dtype)
     pair = {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}
     yield _simple(convolution.weight_gradient, "dw", geometry, pair, {"dw": expected["dw"]}, dtype)
     sums = np.array(geometries.Conv(0, case.n, 1, case.oc, 1, case.out, (1, 1)).packed, np.intp)

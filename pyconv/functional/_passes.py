@@ -34,6 +34,7 @@ class Passes(Plan):
         self.x, self.w, self.y = (n, ic, ih, iw), (oc, ic // geometry.groups, kh, kw), (n, oc, oh, ow)
         self.forward, self.input_gradient = kernels.forward, kernels.input_gradient
         self.weight_gradient, self.bias_gradient = kernels.weight_gradient, kernels.bias_gradient
+        self.pack = kernels.pack_input_gradient if transposed else kernels.pack_forward
         self.transposed = transposed
         if transposed:
             self.x, self.y = self.y, self.x
@@ -62,10 +63,10 @@ def plan_transposed(
     return Passes(g, choose(op.name, algorithm, g, dtype), shapes, result, transposed=True)
 
 
-def forward(
-    op: Operation[Passes], input: Any, weight: Any, bias: Any, settings: tuple[Any, ...], out: Any = None
-) -> Array:
-    """The output of a convolution: checks on a miss of the plan cache, else one allocation and one kernel."""
+def read(
+    op: Operation[Passes], input: Any, weight: Any, bias: Any, settings: tuple[Any, ...]
+) -> tuple[Passes, Array, Array, Array | None]:
+    """The plan of a forward and its arrays as the kernels take them, but for the number of axes; all is checked."""
     x, w, b = input, weight, bias
     if not (are_ready(x, w) and (b is None or are_ready(x, b))):
         x, w, b = prepare(op.name, optional=("bias",), input=x, weight=w, bias=b)
@@ -74,16 +75,29 @@ def forward(
         raise ValueError(
             f"{op.name}: bias must have one value per output channel, the shape {plan.bias}, but its shape is {b.shape}"
         )
+    return plan, x, w, b
+
+
+def forward(
+    op: Operation[Passes], input: Any, weight: Any, bias: Any, settings: tuple[Any, ...], out: Any = None
+) -> Array:
+    """The output of a convolution: checks on a miss of the plan cache, else one allocation and one kernel."""
+    plan, x, w, b = read(op, input, weight, bias, settings)
     if out is None:
-        y = np.empty(plan.y, x.dtype)
-    else:
-        y = check_out(op.name, out, plan.shape, x.dtype, input=input, weight=weight, bias=bias).reshape(plan.y)
-    if plan.flat:
-        x, w = x.reshape(plan.x), w.reshape(plan.w)
-    plan.forward(plan.packed, x, w, b, y, get_num_threads())
-    if out is not None:
-        return out  # type: ignore[no-any-return]
-    return y.reshape(plan.shape) if plan.flat else y
+        return run(plan, x, w, b)
+    y = check_out(op.name, out, plan.shape, x.dtype, input=input, weight=weight, bias=bias).reshape(plan.y)
+    plan.forward(plan.packed, x.reshape(plan.x), w.reshape(plan.w), b, y, get_num_threads())
+    return out  # type: ignore[no-any-return]
+
+
+def run(plan: Passes, x: Array, w: Array, b: Array | None) -> Array:
+    """The output of a convolution whose arguments are all checked."""
+    y = np.empty(plan.y, x.dtype)
+    if not plan.flat:
+        plan.forward(plan.packed, x, w, b, y, get_num_threads())
+        return y
+    plan.forward(plan.packed, x.reshape(plan.x), w.reshape(plan.w), b, y, get_num_threads())
+    return y.reshape(plan.shape)
 
 
 def backward(

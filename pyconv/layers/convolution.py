@@ -12,7 +12,7 @@ import pyconv.functional as F
 from pyconv._arguments import Integers, choice
 from pyconv._arrays import Array, as_float
 from pyconv._geometry import slide
-from pyconv.functional.convolution import Padding
+from pyconv.functional.convolution import CONV1D, CONV2D, Padding
 from pyconv.init import Rng
 from pyconv.layers.kernel import Kernel
 
@@ -48,7 +48,9 @@ class _Convolution(Kernel):
         """Return the convolution of `x`."""
         if self.padding_mode != "zeros":
             return self._forward_padded(x)
-        y = self._forward(x, self.weight.data, self._bias(), *self._window())
+        if not self.training:
+            return self._evaluate(x)
+        y = self._forward(x, self.weight._data, self._bias(), *self._window())
         self._keep(x, None)
         return y
 
@@ -65,7 +67,7 @@ class _Convolution(Kernel):
         x, widths = self._recall()
         needs = (needs_input, True, self.bias is not None)
         window = self._window() if widths is None else self._window(padding=0)
-        dx, dw, db = self._backward(dy, x, self.weight.data, *window, needs=needs)
+        dx, dw, db = self._backward(dy, x, self.weight._data, *window, needs=needs)
         self._accumulate(dw, db)
         return dx if widths is None or dx is None else F.pad_backward(dx, widths, self.padding_mode)
 
@@ -73,13 +75,18 @@ class _Convolution(Kernel):
         """The settings as the functions take them."""
         return self.stride, self.padding if padding is None else padding, self.dilation, self.groups
 
+    def _settings(self, option: None) -> tuple[Any, ...]:
+        return "auto", *self._window(None if self.padding_mode == "zeros" else 0)
+
     # Padding with something else than zeros makes a larger picture first, and convolves that without padding.
 
     def _forward_padded(self, x: npt.ArrayLike) -> Array:
         x = as_float(type(self).__name__, x)
         widths = self._widths(x.shape)
         padded = F.pad(x, widths, self.padding_mode)
-        y = self._forward(padded, self.weight.data, self._bias(), *self._window(padding=0))
+        if not self.training:
+            return self._evaluate(padded)
+        y = self._forward(padded, self.weight._data, self._bias(), *self._window(padding=0))
         self._keep(padded, widths)
         return y
 
@@ -133,6 +140,9 @@ class Conv2d(_Convolution):
     Input (N, C_in, H, W) or (C_in, H, W); output (N, C_out, OH, OW) or (C_out, OH, OW) with
     ``OH = (H + top + bottom - dilation*(kh - 1) - 1) // stride + 1``, and OW alike.
 
+    In evaluation mode the layer packs its weight once and does not see when an array that was taken from
+    ``weight.data`` before is written to later: then call ``train()`` and ``eval()``.
+
     Examples
     --------
     >>> import numpy as np
@@ -146,6 +156,7 @@ class Conv2d(_Convolution):
     """
 
     _axes = 2
+    _operation = CONV2D
     _forward = staticmethod(F.conv2d)
     _backward = staticmethod(F.conv2d_backward)
 
@@ -165,5 +176,6 @@ class Conv1d(_Convolution):
     """
 
     _axes = 1
+    _operation = CONV1D
     _forward = staticmethod(F.conv1d)
     _backward = staticmethod(F.conv1d_backward)

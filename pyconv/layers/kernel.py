@@ -8,20 +8,17 @@ from typing import Any
 import numpy.typing as npt
 
 from pyconv._arguments import Integers, flag, integer, integers
-from pyconv._arrays import Array
 from pyconv._geometry import read_padding
 from pyconv.functional.convolution import Padding
 from pyconv.init import Rng, floating, generator, kaiming_uniform
-from pyconv.layers.module import Module
 from pyconv.layers.parameter import Parameter
+from pyconv.layers.weighted import Weighted
 
 
-class Kernel(Module):
+class Kernel(Weighted):
     """A layer with a weight that slides over a picture of `_axes` axes, and a bias for each output channel."""
 
     _axes: int
-    weight: Parameter
-    bias: Parameter | None
     padding: Any
 
     def _read_window(
@@ -60,14 +57,6 @@ class Kernel(Module):
         wanted = flag(op, "bias", bias)
         self.weight = Parameter(kaiming_uniform((rows, columns, *self.kernel_size), fan_in, dt, source))
         self.bias = Parameter(kaiming_uniform((self.out_channels,), fan_in, dt, source)) if wanted else None
-
-    def _bias(self) -> Array | None:
-        return None if self.bias is None else self.bias.data
-
-    def _accumulate(self, dw: Array, db: Array | None) -> None:
-        self.weight.accumulate(dw)
-        if self.bias is not None and db is not None:
-            self.bias.accumulate(db)
 
     def extra_repr(self) -> str:
         """Return the settings that are not the default, in PyTorch's order."""

@@ -10,12 +10,13 @@ import numpy.typing as npt
 import pyconv.functional as F
 from pyconv._arguments import flag, integer
 from pyconv._arrays import Array
+from pyconv.functional.linear import LINEAR
 from pyconv.init import Rng, floating, generator, kaiming_uniform
-from pyconv.layers.module import Module
 from pyconv.layers.parameter import Parameter
+from pyconv.layers.weighted import Weighted
 
 
-class Linear(Module):
+class Linear(Weighted):
     """Multiply by a learned matrix and add a learned bias: ``y = x @ w.T + b``.
 
     Parameters
@@ -52,7 +53,7 @@ class Linear(Module):
     (Linear(in_features=20, out_features=5, bias=True), (7, 5))
     """
 
-    bias: Parameter | None
+    _operation = LINEAR
 
     def __init__(
         self,
@@ -72,7 +73,9 @@ class Linear(Module):
 
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return ``x @ w.T + b``."""
-        y = F.linear(x, self.weight.data, None if self.bias is None else self.bias.data)
+        if not self.training:
+            return self._evaluate(x)
+        y = F.linear(x, self.weight._data, self._bias())
         self._keep(x)
         return y
 
@@ -87,12 +90,12 @@ class Linear(Module):
 
     def _gradients(self, dy: npt.ArrayLike, needs_input: bool) -> Any:
         (x,) = self._recall()
-        dx, dw, db = F.linear_backward(dy, x, self.weight.data, needs=(needs_input, True, self.bias is not None))
-        if dw is not None:
-            self.weight.accumulate(dw)
-        if self.bias is not None and db is not None:
-            self.bias.accumulate(db)
+        dx, dw, db = F.linear_backward(dy, x, self.weight._data, needs=(needs_input, True, self.bias is not None))
+        self._accumulate(dw, db)
         return dx
+
+    def _settings(self, option: None) -> tuple[Any, ...]:
+        return ()
 
     def extra_repr(self) -> str:
         """Return the settings."""

@@ -37,20 +37,23 @@ class Parameter:
     (Parameter(shape=(2, 3), dtype=float64), True)
     """
 
-    __slots__ = ("__weakref__", "_data", "grad")
+    __slots__ = ("__weakref__", "_data", "_version", "grad")
 
     def __init__(self, data: npt.ArrayLike) -> None:
         self._data = _writeable(data)
+        self._version = 0  # how often somebody may have written to the values
         self.grad: Array | None = None
 
     @property
     def data(self) -> Array:
         """The values."""
+        self._version += 1  # whoever takes them may write to them
         return self._data
 
     @data.setter
     def data(self, value: npt.ArrayLike) -> None:
         array = _writeable(value)
+        self._version += 1
         if array.shape != self._data.shape:
             raise ValueError(
                 f"Parameter: data must keep its shape {self._data.shape}, but the new shape is {array.shape}"

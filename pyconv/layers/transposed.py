@@ -12,6 +12,7 @@ import pyconv.functional as F
 from pyconv._arguments import Integers, integers
 from pyconv._arrays import Array
 from pyconv.functional.convolution import Padding
+from pyconv.functional.transposed import CONV_TRANSPOSE1D, CONV_TRANSPOSE2D
 from pyconv.init import Rng
 from pyconv.layers.kernel import Kernel
 
@@ -43,7 +44,9 @@ class _ConvTranspose(Kernel):
 
     def forward(self, x: npt.ArrayLike, output_size: Integers | None = None) -> Array:
         """Return the transposed convolution of `x`, of spatial size `output_size` instead of `output_padding`'s."""
-        y = self._forward(x, self.weight.data, self._bias(), *self._window(), output_size=output_size)
+        if not self.training:
+            return self._evaluate(x, output_size)
+        y = self._forward(x, self.weight._data, self._bias(), *self._window(), output_size=output_size)
         self._keep(x, output_size)
         return y
 
@@ -59,13 +62,16 @@ class _ConvTranspose(Kernel):
     def _gradients(self, dy: npt.ArrayLike, needs_input: bool) -> Any:
         x, output_size = self._recall()
         needs = (needs_input, True, self.bias is not None)
-        dx, dw, db = self._backward(dy, x, self.weight.data, *self._window(), output_size=output_size, needs=needs)
+        dx, dw, db = self._backward(dy, x, self.weight._data, *self._window(), output_size=output_size, needs=needs)
         self._accumulate(dw, db)
         return dx
 
     def _window(self) -> tuple[Any, ...]:
         """The settings as the functions take them."""
         return self.stride, self.padding, self.output_padding, self.groups, self.dilation
+
+    def _settings(self, option: Integers | None) -> tuple[Any, ...]:
+        return "auto", *self._window(), option
 
 
 class ConvTranspose2d(_ConvTranspose):
@@ -123,6 +129,7 @@ class ConvTranspose2d(_ConvTranspose):
     """
 
     _axes = 2
+    _operation = CONV_TRANSPOSE2D
     _forward = staticmethod(F.conv_transpose2d)
     _backward = staticmethod(F.conv_transpose2d_backward)
 
@@ -143,5 +150,6 @@ class ConvTranspose1d(_ConvTranspose):
     """
 
     _axes = 1
+    _operation = CONV_TRANSPOSE1D
     _forward = staticmethod(F.conv_transpose1d)
     _backward = staticmethod(F.conv_transpose1d_backward)
