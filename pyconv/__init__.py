@@ -16,6 +16,7 @@ from pyconv._config import show_config
 from pyconv._threads import get_num_threads, num_threads, set_num_threads
 from pyconv._version import __version__
 from pyconv._workspace import clear_workspace
+from pyconv.checkpoint import load_checkpoint, save_checkpoint
 from pyconv.layers import (
     AvgPool2d,
     BatchNorm2d,
@@ -36,6 +37,7 @@ from pyconv.layers import (
 )
 from pyconv.losses import CrossEntropyLoss, MSELoss
 from pyconv.optim import SGD
+from pyconv.saving import load, save
 from pyconv.training import History, fit
 
 __all__ = [
@@ -64,7 +66,11 @@ __all__ = [
     "fit",
     "functional",
     "get_num_threads",
+    "load",
+    "load_checkpoint",
     "num_threads",
+    "save",
+    "save_checkpoint",
     "set_num_threads",
     "show_config",
 ]

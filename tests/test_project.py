@@ -65,14 +65,18 @@ SIGNATURES = {
     "pc.SGD": "params lr=0.001 momentum=0 dampening=0 weight_decay=0 nesterov=False * maximize=False",
     "pc.fit": "model criterion optimizer x y"
     " * epochs batch_size rng=None validation=None progress='auto' callback=None",
+    "pc.save": "state_dict path",
+    "pc.load": "path",
+    "pc.save_checkpoint": "model optimizer path * rng=None epoch=0",
+    "pc.load_checkpoint": "model optimizer path * rng=None",
     "pc.set_num_threads": "n",
     "pc.num_threads": "n",
 }
 PUBLIC = re.findall(
     r"\w+",
     """AvgPool2d BatchNorm2d Conv1d Conv2d ConvTranspose1d ConvTranspose2d CrossEntropyLoss Dropout Flatten History
-    Linear MSELoss MaxPool2d Parameter ReLU SGD Sequential Sigmoid Tanh fit get_num_threads num_threads set_num_threads
-    show_config""",
+    Linear MSELoss MaxPool2d Parameter ReLU SGD Sequential Sigmoid Tanh fit get_num_threads load load_checkpoint
+    num_threads save save_checkpoint set_num_threads show_config""",
 )
 FUNCTIONAL = re.findall(
     r"\w+",
