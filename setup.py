@@ -27,6 +27,9 @@ if platform.machine().lower() in ("x86_64", "amd64"):
         "avx2": ["-march=x86-64-v3"],
         "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
+BASELINE = LEVELS["baseline"]
+if os.environ.get("PYCONV_BUILD"):  # only these, as "baseline avx2": for builds with instruments, which take long
+    LEVELS = {level: LEVELS[level] for level in os.environ["PYCONV_BUILD"].split()}
 
 # Fused multiply-adds are asked for by name (clang needs it); nothing here changes what IEEE arithmetic means.
 FLAGS = ["-O3", "-fwrapv", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0"]
@@ -112,7 +115,7 @@ def extension(kernel: str, name: str, flags: list[str], macros: list[tuple[str, 
 
 
 def all_extensions() -> list[Extension]:
-    modules = extension("machine", "machine", LEVELS["baseline"], [])
+    modules = extension("machine", "machine", BASELINE, [])
     for level, flags in LEVELS.items():
         for dtype, ctype in DTYPES.items():
             for kernel in KERNELS:
