@@ -6,6 +6,7 @@ in LEVELS here, one in its check in pyx/machine.pyx, and one set of tile constan
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,7 +84,9 @@ class BuildKernels(build_ext):
             source.write_text(program)
             try:
                 objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
-                self.compiler.link_executable(objects, str(binary), extra_postargs=flags)
+                # What users ask the linker for is not put into executables by itself, and a sanitizer needs it.
+                asked = shlex.split(os.environ.get("LDFLAGS", ""))
+                self.compiler.link_executable(objects, str(binary), extra_postargs=asked + flags)
                 return subprocess.run([str(binary)], timeout=60, check=False).returncode == 0
             except Exception:
                 return False

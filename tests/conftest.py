@@ -4,11 +4,19 @@ test.
 
 from __future__ import annotations
 
+import os
+
+import hypothesis
 import numpy as np
 import pytest
 
 import pyconv as pc
 from pyconv import _kernels
+
+# Fixed examples wherever the suite runs; new ones, and many, in `make fuzz`.
+hypothesis.settings.register_profile("ci", max_examples=150, derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_report_header():
