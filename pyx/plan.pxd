@@ -311,8 +311,10 @@ cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
                 wanted += 1
             s.band_rows = ceil_div(rows, wanted)
             s.row_bands = ceil_div(rows, s.band_rows)
-    # The same number of blocks in every part.
-    s.m_blocks = ceil_div(ceil_div(s.vectors, PANEL), s.m_parts) * s.m_parts
+    # An even number of blocks, so that two parts are equal; packed weights serve any number of threads.
+    s.m_blocks = ceil_div(s.vectors, PANEL)
+    if s.m_blocks > 1:
+        s.m_blocks += s.m_blocks % 2
     s.packed_m = s.vectors * LANES
 
 
