@@ -176,7 +176,7 @@ cdef void pack_all(const Sum* s, const real* weight, int threads) noexcept nogil
 cdef inline bint packs_first(const Sum* s) noexcept nogil:
     # Whether a call packs all weights before its first task. With groups in the lanes tasks could pack their own; where
     # every block of groups has but one task they do, which saves the threads from meeting twice.
-    return s.tasks > 0 and s.m > 0 if s.lanes == CHANNELS else s.lanes == GROUPS and s.tasks > s.m_blocks
+    return s.tasks > 0 if s.lanes == CHANNELS else s.lanes == GROUPS and s.tasks > s.m_blocks
 
 
 cdef Packed pack(geometry, int which, weight, int threads):

@@ -10,7 +10,7 @@ from depthwise cimport depth_plane
 from geometry cimport larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum, pass_start, pass_taps
 from plane cimport open_planes
-from tile cimport CHANNELS, row_count, widest
+from tile cimport CHANNELS, narrower, row_count, widest
 from vector cimport LANES, ROWS, STRIP, real
 
 
@@ -41,7 +41,7 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const re
                             Py_ssize_t columns) noexcept nogil:
     # R output channels over all positions of a band, as many vectors at a time as the tile has, fewer at the end.
     cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, left, vectors, c_row, count
-    cdef Py_ssize_t target_m = s.v.target * s.h.target, full = widest(R), middle = (full + 1) // 2
+    cdef Py_ssize_t target_m = s.v.target * s.h.target, full = widest(R), middle = narrower(R)
     cdef Py_ssize_t row_step = s.v.spacing * s.h.target, column_step = s.h.spacing
     cdef bint seamless = pitch == columns == s.h.target and row_step == pitch and column_step == 1
     cdef bint direct

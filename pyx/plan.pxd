@@ -237,7 +237,7 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     else:
         cut_for_pixels(s, threads)
     s.image_blocks = ceil_div(s.n, s.images)
-    s.tasks = s.image_blocks * s.groups * s.row_bands * s.column_bands * s.m_parts
+    s.tasks = s.image_blocks * s.groups * s.row_bands * s.column_bands * s.m_parts if s.m else 0
     shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns, may_overrun(s),
                  s.skip_v, s.skip_h)
     s.depth = s.c * s.v.taps * s.h.taps

@@ -19,7 +19,7 @@
 # multiply-add at a time: whichever tile computes an output, it has the same bits.
 
 from depthwise cimport depth_3x1, depth_3x2, depth_5x1, depth_5x2, depth_7x1, depth_7x2, depth_strip_t
-from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real, splat, vec
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, WIDE, real, splat, vec
 
 cdef enum Lanes:
     PIXELS
@@ -136,73 +136,106 @@ cdef inline void sums_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes,
 cdef inline void pixels_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_rowsx2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_4x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 4, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_4x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 4, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_4x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 4, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
+cdef inline void pixels_3x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 3, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
+cdef inline void pixels_3x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 3, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
+cdef inline void pixels_3x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 3, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_2x4(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 2, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_2x2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 2, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_2x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 2, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_1x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 1, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_1x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 1, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL, bias, c, c_row, NULL)
+    tile(PIXEL_TILE, 1, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
 
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:
@@ -212,20 +245,29 @@ cdef inline void list_tiles(Tiles* t) noexcept nogil:
     t.channels[3], t.channels[2], t.channels[1] = channels_x3, channels_x2, channels_x1
     t.sums[3], t.sums[2], t.sums[1] = sums_x3, sums_x2, sums_x1
     t.pixels[4][6], t.pixels[4][3], t.pixels[4][1] = pixels_4x6, pixels_4x3, pixels_4x1
+    t.pixels[3][6], t.pixels[3][3], t.pixels[3][1] = pixels_3x6, pixels_3x3, pixels_3x1
     t.pixels[2][4], t.pixels[2][2], t.pixels[2][1] = pixels_2x4, pixels_2x2, pixels_2x1
     t.pixels[1][6], t.pixels[1][3], t.pixels[1][1] = pixels_1x6, pixels_1x3, pixels_1x1
     t.pixels[ROWS][3], t.pixels[ROWS][2], t.pixels[ROWS][1] = pixels_rowsx3, pixels_rowsx2, pixels_rowsx1
 
 
 cdef inline Py_ssize_t widest(Py_ssize_t R) noexcept nogil:
-    # Vectors across the full tile of R rows; half of that, rounded up, and 1 exist too.
+    # Vectors across the full tile of R rows.
     if R == ROWS:
         return PANEL
-    return 4 if R == 2 else 6
+    return 4 if R == 2 else 6 if R == 1 else WIDE
+
+
+cdef inline Py_ssize_t narrower(Py_ssize_t R) noexcept nogil:
+    # Vectors across the next tile of R rows; the last one is a single vector wide.
+    cdef Py_ssize_t full = widest(R)
+    if full == 3 and R != ROWS:
+        return 1
+    return (full + 1) // 2
 
 
 cdef inline Py_ssize_t row_count(Py_ssize_t rows) noexcept nogil:
     # Rows of the tallest tile that `rows` leftover rows fill.
     if rows >= ROWS:
         return ROWS
-    return 4 if rows >= 4 else 2 if rows >= 2 else 1
+    return 4 if rows >= 4 else rows

@@ -13,14 +13,17 @@ cdef extern from *:
       #define PYCONV_VECTOR_BYTES 64
       #define ROWS 8
       #define PANEL 3
+      #define WIDE 6
     #elif defined(__AVX2__)
       #define PYCONV_VECTOR_BYTES 32
       #define ROWS 4
       #define PANEL 3
+      #define WIDE 3
     #else /* without fused multiply-add a product needs a register too */
       #define PYCONV_VECTOR_BYTES 16
       #define ROWS 6
       #define PANEL 2
+      #define WIDE 3
     #endif
     /* PYCONV_BITS is 32 or 64, with PYCONV_REAL. */
     #if PYCONV_BITS == 32
@@ -68,6 +71,7 @@ cdef extern from *:
     const Py_ssize_t LANES          # numbers in a vector
     const Py_ssize_t ROWS           # rows of the register tile: its ROWS * PANEL accumulators just fit the registers
     const Py_ssize_t PANEL          # vectors across the register tile
+    const Py_ssize_t WIDE           # vectors across the tiles of 3 and of 4 leftover rows
     enum:
         MAX_ROWS                    # the largest ROWS of any level
         MAX_LANES                   # the largest LANES of any level
