@@ -17,8 +17,8 @@ from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, ru
 from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
                    describe_input_gradient, fill_tables, is_depthwise)
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
-from vector cimport LANES, real, splat, vec
-from weight_gradient cimport Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, run_walk
+from vector cimport LANES, MAX_LANES, real, splat, vec
+from weight_gradient cimport Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
 
 cdef extern from "stdlib.h" nogil:
@@ -92,6 +92,7 @@ cdef class Plan:
     cdef Scratch memory             # of the axes and tables
     cdef size_t own                 # scratch bytes of a thread
     cdef int threads                # that have a task
+    cdef bint exchanged             # weight gradient: x and dy trade places
 
 
 cdef dict plans = {}                # (id of a geometry, pass, threads) -> Plan, which keeps the geometry alive
@@ -126,6 +127,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     cdef Py_ssize_t work
     plan.geometry, plan.memory = geometry, Scratch()
     g[0] = simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
+    plan.exchanged = which == WEIGHT_GRADIENT and exchange(g)
     carver.base, carver.used = NULL, 0
     carve_tables(s, g, which == INPUT_GRADIENT, &carver)
     carver.base, carver.used = plan.memory.reserve(carver.used), 0
@@ -134,6 +136,8 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
         describe_input_gradient(s, g)
     else:
         describe_forward(s, g, which == FORWARD)
+    if plan.exchanged:
+        s.weight_m, s.weight_c = 1, s.m
     if which == WEIGHT_GRADIENT:
         s.lanes = choose_walk_lanes(s)
     else:
@@ -324,6 +328,8 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef const real* px = numbers(x)
     cdef const real* pdy = numbers(dy)
     cdef real* pdw = numbers(dw)
+    if plan.exchanged:
+        px, pdy = pdy, px
     cdef Scratch scratch
     cdef Py_ssize_t task
     cdef char* base
@@ -352,7 +358,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
 cdef real sum_plane(const real* y, Py_ssize_t count) noexcept nogil:
     # Four vector accumulators, then lanes in order: the same order for any thread count.
     cdef vec acc[4]
-    cdef real lanes[64]
+    cdef real lanes[MAX_LANES]
     cdef real total = 0
     cdef Py_ssize_t i = 0, j
     for j in range(4):
@@ -361,9 +367,11 @@ cdef real sum_plane(const real* y, Py_ssize_t count) noexcept nogil:
         for j in range(4):
             acc[j] = acc[j] + (<const vec*> (y + i + j * LANES))[0]
         i += 4 * LANES
-    for j in range(4):
-        (<vec*> (lanes + j * LANES))[0] = acc[j]
-    for j in range(4 * LANES):
+    while i + LANES <= count:
+        acc[0] = acc[0] + (<const vec*> (y + i))[0]
+        i += LANES
+    (<vec*> lanes)[0] = (acc[0] + acc[1]) + (acc[2] + acc[3])
+    for j in range(LANES):
         total += lanes[j]
     while i < count:
         total += y[i]

@@ -76,6 +76,12 @@ cdef inline void pack_panel(real* panel, Py_ssize_t width, const real* source, P
 cdef inline void unpack_panel(const real* panel, Py_ssize_t width, real* target, Py_ssize_t stride, Py_ssize_t lanes,
                               const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:
     cdef Py_ssize_t i = 0, r, j, run
+    if stride == 1:
+        # The lanes are neighbours there too.
+        for i in range(depth):
+            for r in range(lanes):
+                target[at[i] + r] = panel[i * width + r]
+        return
     while i < depth:
         run = run_length(at + i, depth - i)
         r = 0

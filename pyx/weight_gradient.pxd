@@ -42,6 +42,27 @@ cdef struct Stretch:
     Py_ssize_t start, end       # positions
 
 
+cdef inline bint is_matrix_product(const Geometry* g) noexcept nogil:
+    return (g.kh == g.kw == g.stride_h == g.stride_w == 1
+            and g.pad_top == g.pad_bottom == g.pad_left == g.pad_right == 0)
+
+
+cdef inline double product_cost(Py_ssize_t lanes, Py_ssize_t rows) noexcept nogil:
+    # Cycles per pixel: multiply-adds of vectors, and what lies in the lanes is transposed first.
+    return ceil_div(lanes, LANES) * (<double> ceil_div(rows, ROWS) * ROWS + 0.5 * LANES)
+
+
+cdef inline bint exchange(Geometry* g) noexcept nogil:
+    # A kernel of one tap makes dw the product of two matrices, and x and dy may trade places: input channels then lie in
+    # the lanes, as they do in dw, and dw need not be transposed at the end.
+    cdef Py_ssize_t ic = g.ic // g.groups, oc = g.oc // g.groups
+    if (not is_matrix_product(g) or smaller(g.groups, LANES) > smaller(ic, LANES)
+            or product_cost(ic, oc) > product_cost(oc, ic) + 0.5 * ic * oc / larger(g.n * g.oh * g.ow, 1)):
+        return False
+    g.ic, g.oc = g.oc, g.ic
+    return True
+
+
 cdef inline Lanes choose_walk_lanes(const Sum* s) noexcept nogil:
     # Groups in the lanes where output channels would leave more of them empty.
     cdef Py_ssize_t row = s.c * span(&s.h, s.h.target) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
@@ -107,7 +128,7 @@ cdef inline void choose_walk_skips(Sum* s) noexcept nogil:
 
 
 cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogil:
-    cdef Py_ssize_t room
+    cdef Py_ssize_t room, blocks
     s.vectors = larger(ceil_div(s.m, LANES), 1)
     s.m_blocks = ceil_div(s.vectors, PANEL)
     choose_walk_skips(s)
@@ -126,8 +147,12 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
     w.channels = smaller(larger(room, 1), larger(s.c, 1))
     if not s.planes.copied:
         w.channels = larger(s.c, 1)
-    if s.groups * s.m_blocks * ceil_div(larger(s.c, 1), w.channels) < threads:
-        w.channels = ceil_div(larger(s.c, 1), ceil_div(threads, s.groups * s.m_blocks))
+    w.channel_blocks = ceil_div(larger(s.c, 1), w.channels)
+    blocks = s.groups * s.m_blocks
+    while (blocks * w.channel_blocks < 4 * threads and blocks * w.channel_blocks % threads
+           and (w.channel_blocks + 1) * ROWS <= s.c * s.v.taps * s.h.taps and w.channel_blocks < s.c):
+        w.channel_blocks += 1
+    w.channels = ceil_div(larger(s.c, 1), w.channel_blocks)
     w.channel_blocks = ceil_div(larger(s.c, 1), w.channels)
     w.tasks = s.groups * s.m_blocks * w.channel_blocks
     shape_planes(&s.planes, &s.v, &s.h, w.channels, s.images, s.source_image, s.band_rows, s.band_columns, False,
