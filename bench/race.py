@@ -76,10 +76,12 @@ class Runner:
 
     def start(self) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "OPENBLAS_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "bench.worker", self.peer, str(self.threads)]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, env=environment)
+        self.process = subprocess.Popen(self.command(), stdin=pipe, stdout=pipe, text=True, cwd=ROOT, env=environment)
         self.hello = self.answer()
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "bench.worker", self.peer, str(self.threads)]
 
     def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None

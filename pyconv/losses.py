@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy.typing as npt
 
-import pyconv.functional as F
-from pyconv._arrays import Array, as_array
+from pyconv._arrays import Array
+from pyconv.functional.loss import cross_entropy_with_gradient, mse_loss_with_gradient
 
 
 class _Loss:
-    """Calls a function of prediction and target, and keeps copies of both for the gradient."""
+    """Computes the gradient together with the loss, while the numbers are at hand, and keeps it."""
 
-    _kept: tuple[Array, Array] | None = None
+    _kept: Array | None = None
 
-    def _keep(self, prediction: Any, target: Any) -> None:
-        op = type(self).__name__
-        self._kept = as_array(op, "prediction", prediction).copy(), as_array(op, "target", target).copy()
-
-    def _recall(self) -> tuple[Array, Array]:
+    def backward(self) -> Array:
+        """Return the gradient of the last loss with respect to the prediction."""
         if self._kept is None:
             raise RuntimeError(f"{type(self).__name__}.backward: no loss was computed before it")
-        return self._kept
+        gradient: Array = self._kept.copy()  # the kept one stays as it is for another call
+        return gradient
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -53,13 +49,8 @@ class CrossEntropyLoss(_Loss):
     """
 
     def __call__(self, prediction: npt.ArrayLike, target: npt.ArrayLike) -> float:
-        loss: float = F.cross_entropy(prediction, target)
-        self._keep(prediction, target)
+        loss, self._kept = cross_entropy_with_gradient("cross_entropy", prediction, target)
         return loss
-
-    def backward(self) -> Array:
-        """Return the gradient of the last loss with respect to the prediction: ``(softmax - onehot) / N``."""
-        return F.cross_entropy_backward(1.0, *self._recall())
 
 
 class MSELoss(_Loss):
@@ -82,10 +73,5 @@ class MSELoss(_Loss):
     """
 
     def __call__(self, prediction: npt.ArrayLike, target: npt.ArrayLike) -> float:
-        loss: float = F.mse_loss(prediction, target)
-        self._keep(prediction, target)
+        loss, self._kept = mse_loss_with_gradient("mse_loss", prediction, target)
         return loss
-
-    def backward(self) -> Array:
-        """Return the gradient of the last loss with respect to the prediction: ``2 * (prediction - target) / size``."""
-        return F.mse_loss_backward(1.0, *self._recall())

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyconv import _kernels
 from pyconv._arguments import flag, real, shown
-from pyconv._arrays import Array
+from pyconv._arrays import Array, as_ready
+from pyconv._threads import get_num_threads
 from pyconv.layers.module import Module
 from pyconv.layers.parameter import Parameter
 
@@ -115,27 +117,33 @@ class SGD:
         """Change every parameter that has a gradient; nothing is changed if any gradient or setting does not fit."""
         lr, momentum, dampening, decay, nesterov, maximize = Settings.read(vars(self))
         for i, p in enumerate(self.parameters):
-            if p.grad is not None and p.grad.shape != p.data.shape:
+            if p.grad is not None and p.grad.shape != p._data.shape:
                 raise ValueError(
-                    f"SGD.step: grad must have the shape of its parameter, {p.data.shape}, but that of parameter {i} "
+                    f"SGD.step: grad must have the shape of its parameter, {p._data.shape}, but that of parameter {i} "
                     f"has the shape {p.grad.shape}"
                 )
+            if p.grad is not None and not p._data.flags.writeable:
+                raise ValueError(f"SGD.step: data must be writeable, but that of parameter {i} is read-only")
         for i, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
-            g = -p.grad if maximize else p.grad
-            if decay:
-                g = g + decay * p.data
-            if momentum:
-                buffer = self._buffers[i]
-                if buffer is None:
-                    buffer = self._buffers[i] = g.astype(p.data.dtype)
-                else:
-                    buffer *= momentum
-                    buffer += (1 - dampening) * g if dampening else g
-                g = g + momentum * buffer if nesterov else buffer
-            values = p.data
-            values -= lr * g
+            data, buffer = p.data, self._buffers[i]
+            fresh = bool(momentum) and buffer is None
+            if fresh:
+                buffer = self._buffers[i] = np.empty_like(data)
+            _kernels.pointwise[data.dtype].descend(
+                data,
+                as_ready(p.grad, data.dtype),
+                buffer if momentum else None,
+                fresh,
+                lr,
+                momentum,
+                dampening,
+                decay,
+                nesterov,
+                maximize,
+                get_num_threads(),
+            )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters (or fill them with zeros)."""
@@ -175,7 +183,7 @@ class SGD:
                     f"SGD.load_state_dict: momentum_buffer {i} must have the shape {target.shape} and a dtype that "
                     f"fits {target.dtype}, but they are {buffer.shape} and {buffer.dtype}"
                 )
-            buffers[i] = np.array(buffer, dtype=target.dtype)
+            buffers[i] = np.array(buffer, dtype=target.dtype, order="C")
         vars(self).update(settings._asdict())
         self._buffers = buffers
 

@@ -12,7 +12,7 @@ cimport numpy as cnp
 from block cimport Block, carve_block, locate
 from channels cimport pack_weights
 from correlation cimport run_task
-from geometry cimport Geometry, larger, simplified, smaller
+from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
                    describe_input_gradient, fill_tables, is_depthwise)
@@ -355,36 +355,53 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     give_back(scratch)
 
 
-cdef real sum_plane(const real* y, Py_ssize_t count) noexcept nogil:
-    # Four vector accumulators, then lanes in order: the same order for any thread count.
+cdef real sum_channel(const Geometry* g, const real* dy, Py_ssize_t k) noexcept nogil:
+    # Over all images in four vector accumulators, then their lanes in order: the same order for any thread count.
     cdef vec acc[4]
     cdef real lanes[MAX_LANES]
     cdef real total = 0
-    cdef Py_ssize_t i = 0, j
+    cdef Py_ssize_t i, j, p, area = g.oh * g.ow
+    cdef const real* plane
     for j in range(4):
         acc[j] = splat(0)
-    while i + 4 * LANES <= count:
-        for j in range(4):
-            acc[j] = acc[j] + (<const vec*> (y + i + j * LANES))[0]
-        i += 4 * LANES
-    while i + LANES <= count:
-        acc[0] = acc[0] + (<const vec*> (y + i))[0]
-        i += LANES
+    for i in range(g.n):
+        plane, p = dy + (i * g.oc + k) * area, 0
+        while p + 4 * LANES <= area:
+            for j in range(4):
+                acc[j] = acc[j] + (<const vec*> (plane + p + j * LANES))[0]
+            p += 4 * LANES
+        while p + LANES <= area:
+            acc[0] = acc[0] + (<const vec*> (plane + p))[0]
+            p += LANES
+        while p < area:
+            total += plane[p]
+            p += 1
     (<vec*> lanes)[0] = (acc[0] + acc[1]) + (acc[2] + acc[3])
     for j in range(LANES):
         total += lanes[j]
-    while i < count:
-        total += y[i]
-        i += 1
     return total
 
 
-cdef real sum_channel(const Geometry* g, const real* dy, Py_ssize_t k) noexcept nogil:
-    cdef Py_ssize_t i, area = g.oh * g.ow
-    cdef real total = 0
-    for i in range(g.n):
-        total += sum_plane(dy + (i * g.oc + k) * area, area)
-    return total
+cdef void sum_rows(const real* dy, Py_ssize_t n, Py_ssize_t row, Py_ssize_t k, real* db) noexcept nogil:
+    # Channels k .. k + LANES of pictures of one pixel.  dy (n, row)
+    cdef vec acc[2]
+    cdef Py_ssize_t i
+    acc[0], acc[1] = splat(0), splat(0)
+    for i in range(n // 2):
+        acc[0] = acc[0] + (<const vec*> (dy + 2 * i * row + k))[0]
+        acc[1] = acc[1] + (<const vec*> (dy + (2 * i + 1) * row + k))[0]
+    if n % 2:
+        acc[0] = acc[0] + (<const vec*> (dy + (n - 1) * row + k))[0]
+    (<vec*> (db + k))[0] = acc[0] + acc[1]
+
+
+cdef void sum_channels(const Geometry* g, const real* dy, Py_ssize_t k, Py_ssize_t count, real* db) noexcept nogil:
+    # Channels k .. k + count, as many of them as there are.
+    if count == LANES and k + LANES <= g.oc:
+        sum_rows(dy, g.n, g.oc, k, db)
+        return
+    for k in range(k, smaller(k + count, g.oc)):
+        db[k] = sum_channel(g, dy, k)
 
 
 def bias_gradient(geometry, dy, db, int threads):
@@ -392,11 +409,10 @@ def bias_gradient(geometry, dy, db, int threads):
     cdef const Geometry* g = <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry)
     cdef const real* pdy = numbers(dy)
     cdef real* pdb = numbers(db)
-    cdef Py_ssize_t k
-    if threads == 1 or g.n * g.oc * g.oh * g.ow < SERIAL_WORK:
-        for k in range(g.oc):
-            pdb[k] = sum_channel(g, pdy, k)
-        return
+    cdef Py_ssize_t task, channels = LANES if g.oh * g.ow == 1 else 1
+    if g.n * g.oc * g.oh * g.ow < SERIAL_WORK:
+        threads = 1
     # Parallel over channels: each sum belongs to one thread.
-    for k in prange(g.oc, nogil=True, num_threads=threads, schedule="static"):
-        pdb[k] = sum_channel(g, pdy, k)
+    for task in prange(ceil_div(g.oc, channels), nogil=True, num_threads=threads, schedule="static",
+                       use_threads_if=threads > 1):
+        sum_channels(g, pdy, task * channels, channels, pdb)

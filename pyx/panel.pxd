@@ -77,10 +77,15 @@ cdef inline void unpack_panel(const real* panel, Py_ssize_t width, real* target,
                               const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:
     cdef Py_ssize_t i = 0, r, j, run
     if stride == 1:
-        # The lanes are neighbours there too.
+        # The lanes stay neighbours.
         for i in range(depth):
-            for r in range(lanes):
+            r = 0
+            while r + LANES <= lanes:
+                (<vec*> (target + at[i] + r))[0] = (<const vec*> (panel + i * width + r))[0]
+                r += LANES
+            while r < lanes:
                 target[at[i] + r] = panel[i * width + r]
+                r += 1
         return
     while i < depth:
         run = run_length(at + i, depth - i)

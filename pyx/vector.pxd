@@ -4,7 +4,7 @@
 # setup.py); `vec` is as many of them as one register of the level holds. Cython is told that a `vec` is a `real`: it
 # only passes the arithmetic through, and the C compiler does it on all lanes. A scalar times a vector broadcasts.
 # Wider vectors than the level has are never used (they compile to long emulations), nor are single lanes addressed;
-# what moves numbers between lanes is one pair of shuffles, zip_low and zip_high.
+# what moves numbers between lanes are three shuffles, zip_low, zip_high and evens.
 
 cdef extern from *:
     """
@@ -55,6 +55,10 @@ cdef extern from *:
     #define PYCONV_HIGH_8 4, 12, 5, 13, 6, 14, 7, 15
     #define PYCONV_LOW_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
     #define PYCONV_HIGH_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+    #define PYCONV_EVEN_2 0, 2
+    #define PYCONV_EVEN_4 0, 2, 4, 6
+    #define PYCONV_EVEN_8 0, 2, 4, 6, 8, 10, 12, 14
+    #define PYCONV_EVEN_16 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
     #define PYCONV_PASTE(a, b) a##b
     #define PYCONV_LIST(name, lanes) PYCONV_PASTE(name, lanes)
     #if defined(__clang__)
@@ -65,6 +69,20 @@ cdef extern from *:
     #endif
     static inline vec zip_low(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_LOW_, PYCONV_LANES)); }
     static inline vec zip_high(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_HIGH_, PYCONV_LANES)); }
+    static inline vec evens(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_EVEN_, PYCONV_LANES)); }
+
+    typedef PYCONV_INTEGER integer;
+    typedef integer bits __attribute__((vector_size(PYCONV_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+    typedef signed char bytes __attribute__((vector_size(PYCONV_LANES), aligned(1), may_alias));
+    static inline bits every(integer a) { return a - (bits){0}; }
+    static inline bits greater(vec a, vec b) { return (bits)((a > b) | (a != a)); }
+    static inline bits passes(vec a) { return ~(bits)(a <= (vec){0}); }
+    static inline bits same(bits a, bits b) { return (bits)(a == b); }
+    static inline bits choose(bits which, bits a, bits b) { return (which & a) | (~which & b); }
+    static inline bits as_bits(vec a) { return (bits)a; }
+    static inline vec as_vec(bits a) { return (vec)a; }
+    static inline bits load_bytes(const signed char* a) { return __builtin_convertvector(*(const bytes*)a, bits); }
+    static inline void store_bytes(signed char* to, bits a) { *(bytes*)to = __builtin_convertvector(a, bytes); }
     """
     ctypedef double real
     ctypedef real vec
@@ -79,3 +97,17 @@ cdef extern from *:
     vec splat(real a) noexcept nogil
     vec zip_low(vec a, vec b) noexcept nogil            # a[0], b[0], a[1], b[1], ... from the lower halves
     vec zip_high(vec a, vec b) noexcept nogil           # the same from the upper halves
+    vec evens(vec a, vec b) noexcept nogil              # a[0], a[2], ..., b[0], b[2], ...
+
+    # Masks and indices: as many integers, each as wide as a real. A mask holds -1 for yes, 0 for no.
+    ctypedef long long integer
+    ctypedef integer bits
+    bits every(integer a) noexcept nogil
+    bits greater(vec a, vec b) noexcept nogil           # a > b, or a is NaN
+    bits passes(vec a) noexcept nogil                   # a > 0, or a is NaN
+    bits same(bits a, bits b) noexcept nogil            # a == b
+    bits choose(bits which, bits a, bits b) noexcept nogil      # a where `which` says yes, else b
+    bits as_bits(vec a) noexcept nogil                  # nothing is converted
+    vec as_vec(bits a) noexcept nogil
+    bits load_bytes(const signed char* a) noexcept nogil        # a byte for each integer
+    void store_bytes(signed char* to, bits a) noexcept nogil    # the lowest byte of each integer

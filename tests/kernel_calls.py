@@ -93,6 +93,9 @@ def pool_calls(case: geometries.Pool, dtype, isa: str | None) -> Iterator[Call]:
     geometry = _packed(case, y.shape[2:], case.dilation)
     yield _simple(pool.max_forward, "max", geometry, {"x": x}, {"y": y, "indices": indices}, dtype)
     yield _simple(pool.max_backward, "max backward", geometry, {"dy": dy, "indices": indices}, {"dx": dx}, dtype)
+    taps = _taps(case, indices)
+    yield _simple(pool.max_forward, "max with taps", geometry, {"x": x}, {"y": y, "taps": taps}, dtype)
+    yield _simple(pool.max_backward, "max backward from taps", geometry, {"dy": dy, "taps": taps}, {"dx": dx}, dtype)
 
     average = {**case.average, "divisor_override": 4}  # a power of two keeps the quotients exact
     y = reference_pooling.avg_pool2d(x, case.kernel, **average)
@@ -108,6 +111,61 @@ def pool_calls(case: geometries.Pool, dtype, isa: str | None) -> Iterator[Call]:
             g, *i.values(), *o.values(), case.count_include_pad, 4, threads
         )
         yield call
+
+
+def _taps(case: geometries.Pool, indices: np.ndarray) -> np.ndarray:
+    """Which element of its window each maximum is."""
+    rows, columns = np.ogrid[: indices.shape[2], : indices.shape[3]]
+    (sh, sw), (ph, pw), (dh, dw) = case.stride, case.padding, case.dilation
+    down, right = np.divmod(indices, case.size[1])
+    r, s = (down - rows * sh + ph) // dh, (right - columns * sw + pw) // dw
+    return (r * case.kernel[1] + s).astype(np.int8)
+
+
+def pointwise_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
+    """Their first argument, the geometry of others, is ignored."""
+    pointwise, rng = _kernels.load("pointwise", dtype, isa), np.random.default_rng(seed)
+    shape = (int(rng.integers(0, 200)) if seed % 20 else 300_000,)
+    x, dy, buffer = (geometries.integers(rng, shape, dtype) for _ in range(3))
+    passed = np.where(x > 0, -1, 0).astype(np.int8)
+    lr, momentum, dampening, decay = 0.5, 2.0, 0.25, 4.0
+    nesterov, maximize, fresh = seed % 2 == 0, seed % 3 == 0, seed % 5 == 0
+    g = (-dy if maximize else dy) + decay * x
+    after = g if fresh else momentum * buffer + (1 - dampening) * g
+    stepped = x - lr * (g + momentum * after if nesterov else after)
+
+    def step(geometry, inputs, outputs, threads):
+        p, buf = outputs.values()
+        p[...], buf[...] = inputs["x"], inputs["buffer"]
+        numbers = (fresh, lr, momentum, dampening, decay, nesterov, maximize)
+        pointwise.descend(p, inputs["dy"], buf, *numbers, threads)
+
+    def plain_step(geometry, inputs, outputs, threads):
+        outputs["p"][...] = inputs["x"]
+        pointwise.descend(outputs["p"], inputs["dy"], None, False, lr, 0.0, 0.0, 0.0, False, maximize, threads)
+
+    kept, none = np.zeros(1, np.intp), {"passed": None}
+    expected = {"y": np.maximum(x, 0), "passed": passed}
+    yield _simple(lambda g, *rest: pointwise.rectify(*rest), "rectify", kept, {"x": x}, expected, dtype)
+    yield _simple(
+        lambda g, *rest: pointwise.rectify(*rest[:2], None, rest[2]),
+        "rectify only",
+        kept,
+        {"x": x},
+        {"y": expected["y"]},
+        dtype,
+    )
+    gradient, backward = {"dx": np.where(x > 0, dy, 0)}, lambda g, *rest: pointwise.rectify_backward(*rest)
+    yield _simple(backward, "rectify backward", kept, {"dy": dy, "x": None, "passed": passed}, gradient, dtype)
+    yield _simple(backward, "rectify backward from x", kept, {"dy": dy, "x": x, **none}, gradient, dtype)
+    call = _simple(
+        None, "step with momentum", kept, {"x": x, "dy": dy, "buffer": buffer}, {"p": stepped, "buf": after}, dtype
+    )
+    call.run = step
+    yield call
+    call = _simple(None, "step", kept, {"x": x, "dy": dy}, {"p": x - lr * (-dy if maximize else dy)}, dtype)
+    call.run = plain_step
+    yield call
 
 
 def _packed(case: geometries.Pool, out, dilation) -> np.ndarray:

@@ -17,7 +17,7 @@ import pytest
 
 import geometries
 from children import python
-from kernel_calls import conv_calls, pool_calls
+from kernel_calls import conv_calls, pointwise_calls, pool_calls
 from pyconv import _kernels
 from tolerance import assert_same
 
@@ -55,7 +55,8 @@ def walk(isa: str, kind: str, first: int, count: int) -> None:
     dtype = np.dtype(kind).type
     for seed in range(first, first + count):
         case, pool = geometries.conv(seed, transposed=seed % 3 == 0), geometries.pool(seed)
-        for source, calls in ((case, conv_calls(case, dtype, isa)), (pool, pool_calls(pool, dtype, isa))):
+        calls_of = conv_calls(case, dtype, isa), pool_calls(pool, dtype, isa), pointwise_calls(seed, dtype, isa)
+        for source, calls in zip((case, pool, seed), calls_of, strict=True):
             for call in calls:
                 print(f"{call.name} of {source}", flush=True)
                 for at_end in (True, False):

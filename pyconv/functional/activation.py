@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pyconv import _kernels
 from pyconv._arguments import integer
 from pyconv._arrays import Array, as_float, prepare
+from pyconv._threads import get_num_threads
 from pyconv.functional._passes import check_gradient
 
 
@@ -36,7 +38,9 @@ def relu(input: npt.ArrayLike) -> Array:
     [0.0, 0.0, 2.0]
     """
     x = as_float("relu", input)
-    return np.maximum(x, 0, out=np.empty_like(x))
+    y: Array = np.empty_like(x)
+    _kernels.pointwise[x.dtype].rectify(x, y, None, get_num_threads())
+    return y
 
 
 def relu_backward(grad_output: npt.ArrayLike, input: npt.ArrayLike) -> Array:
@@ -69,7 +73,8 @@ def relu_backward(grad_output: npt.ArrayLike, input: npt.ArrayLike) -> Array:
     op = "relu_backward"
     dy, x = prepare(op, grad_output=grad_output, input=input)
     check_gradient(op, dy.shape, x.shape)
-    dx: Array = np.where(x <= 0, x.dtype.type(0), dy)
+    dx: Array = np.empty_like(dy)
+    _kernels.pointwise[x.dtype].rectify_backward(dy, x, None, dx, get_num_threads())
     return dx
 
 

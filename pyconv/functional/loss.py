@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyconv import _kernels
 from pyconv._arguments import choice, real
 from pyconv._arrays import Array, as_array, as_float, prepare
 from pyconv._geometry import Shape
+from pyconv._threads import get_num_threads
 from pyconv.functional._passes import check_gradient
 from pyconv.functional.activation import log_softmax_of
 
@@ -55,11 +57,13 @@ def cross_entropy(input: npt.ArrayLike, target: npt.ArrayLike, *, reduction: str
     op = "cross_entropy"
     x, classes, probabilities = _read_target(op, input, target)
     choice(op, "reduction", reduction, REDUCTIONS)
+    if probabilities is None:
+        return _reduced(_losses(x, classes), reduction)
     scores = log_softmax_of(x, _class_axis(x))
     with np.errstate(
         invalid="ignore"
     ):  # an impossible class that is given no probability: 0 * inf is the NaN that it is
-        expected = _picked(scores, classes) if probabilities is None else (scores * probabilities).sum(_class_axis(x))
+        expected = (scores * probabilities).sum(_class_axis(x))
     return _reduced(-expected, reduction)
 
 
@@ -97,17 +101,40 @@ def cross_entropy_backward(
     x, classes, probabilities = _read_target(op, input, target)
     choice(op, "reduction", reduction, REDUCTIONS)
     axis = _class_axis(x)
-    dx = np.exp(log_softmax_of(x, axis))
-    if probabilities is None:
-        at = np.expand_dims(classes, axis)
-        np.put_along_axis(dx, at, np.take_along_axis(dx, at, axis) - 1, axis)
-    else:
-        dx *= probabilities.sum(axis=axis, keepdims=True)
-        dx -= probabilities
     losses = x.shape[:axis] + x.shape[axis + 1 :]
     dy = _spread(op, grad_output, losses, reduction, x.dtype)
+    dx: Array
+    if probabilities is None:
+        dx = np.empty_like(x)
+        _losses(x, classes, dx, 1.0 if dy.ndim else float(dy))
+        if dy.ndim:
+            dx *= np.expand_dims(dy, axis)
+        return dx
+    dx = np.exp(log_softmax_of(x, axis))
+    dx *= probabilities.sum(axis=axis, keepdims=True)
+    dx -= probabilities
     dx *= np.expand_dims(dy, axis) if dy.ndim else dy
     return dx
+
+
+def cross_entropy_with_gradient(op: str, input: object, target: object) -> tuple[float, Array]:
+    """The mean loss and its gradient with respect to `input`, in one pass where the target is of classes."""
+    x, classes, probabilities = _read_target(op, input, target)
+    if probabilities is not None:
+        return cross_entropy(x, classes), cross_entropy_backward(1.0, x, classes)
+    dx = np.empty_like(x)
+    return _reduced(_losses(x, classes, dx, 1 / max(classes.size, 1)), "mean"), dx
+
+
+def _losses(x: Array, classes: Array, dx: Array | None = None, weight: float = 1.0) -> Array:
+    """The loss of each sample; into `dx` goes the gradient of their sum times `weight`."""
+    losses = np.empty(classes.shape, x.dtype)
+    outer = len(x) if x.ndim > 1 else 1
+    inner = classes.size // outer if outer else 0
+    _kernels.softmax[x.dtype].cross_entropy(
+        x, np.ascontiguousarray(classes).reshape(outer, inner), losses, dx, weight, get_num_threads()
+    )
+    return losses
 
 
 def mse_loss(input: npt.ArrayLike, target: npt.ArrayLike, *, reduction: str = "mean") -> Any:
@@ -179,6 +206,14 @@ def mse_loss_backward(
     return dx
 
 
+def mse_loss_with_gradient(op: str, input: object, target: object) -> tuple[float, Array]:
+    """The mean loss and its gradient with respect to `input`."""
+    difference = _difference(op, input, target)
+    loss = _reduced(difference * difference, "mean")
+    difference *= difference.dtype.type(2 / max(difference.size, 1))
+    return loss, difference
+
+
 def _difference(op: str, input: object, target: object) -> Array:
     x, t = prepare(op, input=input, target=target)
     if x.shape != t.shape:
@@ -217,12 +252,6 @@ def _read_target(op: str, input: object, target: object) -> tuple[Array, Array, 
             f"but it goes from {given.min()} to {given.max()}"
         )
     return x, given.astype(np.intp, copy=False), None
-
-
-def _picked(scores: Array, classes: Array) -> Array:
-    """The score of the target class of each sample."""
-    axis = _class_axis(scores)
-    return np.take_along_axis(scores, np.expand_dims(classes, axis), axis).squeeze(axis)
 
 
 def _reduced(losses: Array, reduction: str) -> Any:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyconv import _kernels
 from pyconv._arguments import flag, real, shown
 from pyconv._arrays import Array, prepare
+from pyconv._threads import get_num_threads
 from pyconv.functional._passes import ALL, Gradients, check_gradient, read_needs
 
 OPTIONAL = ("running_mean", "running_var", "weight", "bias")
@@ -88,11 +90,10 @@ def batch_norm(
         if count:
             _follow(running_mean, mean, share)
             _follow(running_var, var * (count / (count - 1)), share)
-    y: Array = x - _per_channel(mean, x.ndim)
     scale = 1 / np.sqrt(var + small)
-    y *= _per_channel(scale if w is None else scale * w, x.ndim)
-    if b is not None:
-        y += _per_channel(b, x.ndim)
+    y: Array = np.empty_like(x)
+    factor = scale if w is None else scale * w
+    _kernels.normalization[x.dtype].normalize(x, mean, factor, b, y, get_num_threads())
     return y
 
 
@@ -160,18 +161,12 @@ def batch_norm_backward(
     check_gradient(op, dy.shape, x.shape)
     if is_training:
         mean, var = _statistics(x)
-    axes = _all_but_channel(x)
     scale = 1 / np.sqrt(var + small)
-    z = (x - _per_channel(mean, x.ndim)) * _per_channel(scale, x.ndim)
-    dw, db = (dy * z).sum(axis=axes), dy.sum(axis=axes)
-    dx = None
-    if needs_x:
-        dx = dy.copy()
-        if is_training and x.size:
-            share = dy.dtype.type(x.shape[1] / x.size)
-            dx -= _per_channel(db * share, x.ndim)
-            dx -= z * _per_channel(dw * share, x.ndim)
-        dx *= _per_channel(scale if w is None else scale * w, x.ndim)
+    factor = scale if w is None else scale * w
+    dx, dw, db = np.empty_like(dy) if needs_x else None, np.empty_like(scale), np.empty_like(scale)
+    of_batch = is_training and x.size > 0
+    kernels = _kernels.normalization[x.dtype]
+    kernels.normalize_backward(dy, x, mean, scale, factor, of_batch, dx, dw, db, get_num_threads())
     return dx, dw if needs_w else None, db if needs_b else None
 
 
@@ -214,20 +209,10 @@ def _follow(running: Array | None, batch: Array, momentum: float) -> None:
         running += (momentum * batch).astype(running.dtype, copy=False)
 
 
-def _all_but_channel(x: Array) -> tuple[int, ...]:
-    return (0, *range(2, x.ndim))
-
-
 def _statistics(x: Array) -> tuple[Array, Array]:
     """Mean and variance of each channel; of none, zero and one."""
     if not x.size:
         return np.zeros(x.shape[1], x.dtype), np.ones(x.shape[1], x.dtype)
-    axes = _all_but_channel(x)
-    mean: Array = x.mean(axis=axes)
-    centred = x - _per_channel(mean, x.ndim)
-    return mean, np.square(centred, out=centred).mean(axis=axes)
-
-
-def _per_channel(values: Array, axes: int) -> Array:
-    """Values of shape (C,) in the shape in which they broadcast over (N, C, ...)."""
-    return values.reshape(-1, *(1,) * (axes - 2))
+    mean, var = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
+    _kernels.normalization[x.dtype].statistics(x, mean, var, get_num_threads())
+    return mean, var

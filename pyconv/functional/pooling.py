@@ -25,6 +25,8 @@ class Pooling(Plan):
         g = geometry
         self.x, self.y = (g.n, g.ic, g.ih, g.iw), (g.n, g.oc, g.oh, g.ow)
         self.input_shape = (*shape[:-2], g.ih, g.iw)
+        # How the kernels note down where a maximum is, if it is for themselves: by its tap, in a byte, if that can be.
+        self.where = np.int8 if g.kh * g.kw <= 256 else np.int64
 
 
 def _plan(
@@ -122,8 +124,8 @@ def max_pool2d(
     with_indices = flag(MAX.name, "return_indices", return_indices)
     x = as_float(MAX.name, input)
     plan = recall(MAX, (x.shape,), x.dtype, (kernel_size, stride, padding, dilation, ceil_mode))
-    y, indices = _maxima(plan, x)
-    return (y.reshape(plan.shape), indices.reshape(plan.shape)) if with_indices else y.reshape(plan.shape)
+    y, where = _maxima(plan, x, np.int64 if with_indices else plan.where)
+    return (y.reshape(plan.shape), where.reshape(plan.shape)) if with_indices else y.reshape(plan.shape)
 
 
 def max_pool2d_backward(
@@ -171,16 +173,36 @@ def max_pool2d_backward(
     dy, x = prepare(op.name, grad_output=grad_output, input=input)
     plan = recall(op, (x.shape,), x.dtype, (kernel_size, stride, padding, dilation, ceil_mode))
     check_gradient(op.name, dy.shape, plan.shape)
-    where = _maxima(plan, x)[1] if indices is None else _checked_indices(op.name, plan, indices)
-    dx: Array = np.empty(plan.x, x.dtype)
-    _kernels.pool[x.dtype].max_backward(plan.packed, dy.reshape(plan.y), where, dx, get_num_threads())
+    where = _maxima(plan, x, plan.where)[1] if indices is None else _checked_indices(op.name, plan, indices)
+    return _scattered(plan, dy, where)
+
+
+def max_pool2d_kept(input: npt.ArrayLike, *settings: Any) -> tuple[Array, tuple[Pooling, Array]]:
+    """What `max_pool2d` returns without indices, and what `max_pool2d_of_kept` wants to know of it."""
+    x = as_float(MAX.name, input)
+    plan = recall(MAX, (x.shape,), x.dtype, settings)
+    y, where = _maxima(plan, x, plan.where)
+    return y.reshape(plan.shape), (plan, where)
+
+
+def max_pool2d_of_kept(grad_output: npt.ArrayLike, kept: tuple[Pooling, Array]) -> Array:
+    """The gradient of the call of `max_pool2d_kept` that returned `kept`, in the dtype of `grad_output`."""
+    dy = as_float(MAX_BACKWARD.name, grad_output, "grad_output")
+    plan, where = kept
+    check_gradient(MAX_BACKWARD.name, dy.shape, plan.shape)
+    return _scattered(plan, dy, where)
+
+
+def _maxima(plan: Pooling, x: Array, where_dtype: npt.DTypeLike) -> tuple[Array, Array]:
+    y, where = np.empty(plan.y, x.dtype), np.empty(plan.y, where_dtype)
+    _kernels.pool[x.dtype].max_forward(plan.packed, x.reshape(plan.x), y, where, get_num_threads())
+    return y, where
+
+
+def _scattered(plan: Pooling, dy: Array, where: Array) -> Array:
+    dx: Array = np.empty(plan.x, dy.dtype)
+    _kernels.pool[dy.dtype].max_backward(plan.packed, dy.reshape(plan.y), where, dx, get_num_threads())
     return dx.reshape(plan.input_shape)
-
-
-def _maxima(plan: Pooling, x: Array) -> tuple[Array, Array]:
-    y, indices = np.empty(plan.y, x.dtype), np.empty(plan.y, np.int64)
-    _kernels.pool[x.dtype].max_forward(plan.packed, x.reshape(plan.x), y, indices, get_num_threads())
-    return y, indices
 
 
 def _checked_indices(op: str, plan: Pooling, value: object) -> Array:

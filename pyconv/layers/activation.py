@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-import pyconv.functional as F
+from pyconv import _kernels
 from pyconv._arguments import flag
 from pyconv._arrays import Array, as_float, is_ready
+from pyconv._threads import get_num_threads
 from pyconv.functional._passes import check_gradient
-from pyconv.layers.module import Module
+from pyconv.layers.module import Module, gives_away, is_method
 
 
 class ReLU(Module):
@@ -36,20 +39,33 @@ class ReLU(Module):
 
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return ``max(x, 0)``."""
-        y = np.maximum(x, 0, out=_own(x)) if self.inplace else F.relu(x)
-        if self.training:
-            blocked = y <= 0  # not "y > 0 passes": NaN passes too
-            self._keep(np.logical_not(blocked, out=blocked))
-        return y
+        x = _own(x) if self.inplace else as_float("relu", x)
+        return self._rectify(x, x if self.inplace else np.empty_like(x))
 
+    @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return dy where the input was positive, zero elsewhere."""
-        (passed,) = self._recall()
         dy = as_float("ReLU.backward", dy, "grad_output")
+        return self._rectify_backward(dy, np.empty_like(dy))
+
+    def _forward_over(self, x: Any) -> Any:
+        return self._rectify(x, x) if is_ready(x) and is_method(self.forward, ReLU.forward) else self.forward(x)
+
+    def _backward_over(self, dy: Any) -> Any:
+        if is_ready(dy) and is_method(self.backward, ReLU.backward):
+            return self._rectify_backward(dy, dy)
+        return self.backward(dy)
+
+    def _rectify(self, x: Array, y: Array) -> Array:
+        passed = np.empty(x.shape, np.int8) if self.training else None
+        _kernels.pointwise[x.dtype].rectify(x, y, passed, get_num_threads())
+        self._keep(passed)
+        return y
+
+    def _rectify_backward(self, dy: Array, dx: Array) -> Array:
+        (passed,) = self._recall()
         check_gradient("ReLU.backward", dy.shape, passed.shape)
-        # The bits times 0 or 1: exact for NaN and inf, and ten times as fast as np.where, which branches on each value.
-        bits = dy.view(np.int32 if dy.dtype == np.float32 else np.int64)
-        dx: Array = np.multiply(bits, passed, out=np.empty_like(bits)).view(dy.dtype)
+        _kernels.pointwise[dy.dtype].rectify_backward(dy, None, passed, dx, get_num_threads())
         return dx
 
     def extra_repr(self) -> str:
@@ -71,6 +87,7 @@ class _Smooth(Module):
 
     _keeps_input = False
 
+    @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return dy times the slope."""
         (slope,) = self._recall()
@@ -92,6 +109,7 @@ class Sigmoid(_Smooth):
     [0.0, 0.5, 1.0]
     """
 
+    @gives_away
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return ``1 / (1 + exp(-x))``."""
         x = as_float("Sigmoid", x)
@@ -115,6 +133,7 @@ class Tanh(_Smooth):
     ([0.0], [3.0])
     """
 
+    @gives_away
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return ``tanh(x)``."""
         x = as_float("Tanh", x)

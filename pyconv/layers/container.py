@@ -60,22 +60,20 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """Return what the last layer makes of what the one before it makes ... of `x`."""
+        own = False
         for layer in self._layers.values():
-            x = layer.forward(x)
+            x, own = (layer._forward_over if own else layer.forward)(x), _may_be_overwritten(layer, layer.forward, own)
         return x
 
     def backward(self, dy: Any) -> Any:
         """Return the gradient with respect to the input of the first layer; add to those of all parameters."""
-        for layer in reversed(self._layers.values()):
-            dy = layer.backward(dy)
-        return dy
+        return _back(list(self), dy)
 
     def backward_parameters(self, dy: Any) -> None:
         """Add to the gradients of all parameters, and go back no further than to the first layer that has some."""
         layers = list(self)
         first = next((i for i, layer in enumerate(layers) if any(layer.parameters())), len(layers))
-        for layer in reversed(layers[first + 1 :]):
-            dy = layer.backward(dy)
+        dy = _back(layers[first + 1 :], dy)
         for layer in layers[first : first + 1]:
             layer.backward_parameters(dy)
 
@@ -93,6 +91,21 @@ class Sequential(Module):
         if isinstance(index, slice):
             return Sequential(dict(list(self._layers.items())[index]))
         return list(self)[index]
+
+
+def _back(layers: list[Module], dy: Any) -> Any:
+    own = False
+    for layer in reversed(layers):
+        dy, own = (layer._backward_over if own else layer.backward)(dy), _may_be_overwritten(layer, layer.backward, own)
+    return dy
+
+
+def _may_be_overwritten(layer: Module, method: Any, own: bool) -> bool:
+    """Whether the array that comes out of a layer's forward or backward is in nobody else's hands.
+
+    own : whether that holds for the array that went in, of which `Flatten` returns a view.
+    """
+    return getattr(method, "gives_away", False) or (own and type(layer) is Flatten)
 
 
 def _checked(named: Mapping[str, Module]) -> dict[str, Module]:

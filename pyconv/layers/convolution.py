@@ -15,6 +15,7 @@ from pyconv._geometry import slide
 from pyconv.functional.convolution import CONV1D, CONV2D, Padding
 from pyconv.init import Rng
 from pyconv.layers.kernel import Kernel
+from pyconv.layers.module import gives_away
 
 MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -44,6 +45,7 @@ class _Convolution(Kernel):
         self.padding_mode = choice(type(self).__name__, "padding_mode", padding_mode, MODES)
         self._draw(self.out_channels, self.in_channels // self.groups, bias, dtype, rng)
 
+    @gives_away
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return the convolution of `x`."""
         if self.padding_mode != "zeros":
@@ -54,6 +56,7 @@ class _Convolution(Kernel):
         self._keep(x, None)
         return y
 
+    @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return the gradient with respect to the input; add to those of weight and bias."""
         dx: Array = self._gradients(dy, True)

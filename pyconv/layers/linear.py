@@ -12,6 +12,7 @@ from pyconv._arguments import flag, integer
 from pyconv._arrays import Array
 from pyconv.functional.linear import LINEAR
 from pyconv.init import Rng, floating, generator, kaiming_uniform
+from pyconv.layers.module import gives_away
 from pyconv.layers.parameter import Parameter
 from pyconv.layers.weighted import Weighted
 
@@ -71,6 +72,7 @@ class Linear(Weighted):
         self.weight = Parameter(kaiming_uniform(shape, self.in_features, dt, source))
         self.bias = Parameter(kaiming_uniform(shape[:1], self.in_features, dt, source)) if wanted else None
 
+    @gives_away
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return ``x @ w.T + b``."""
         if not self.training:
@@ -79,6 +81,7 @@ class Linear(Weighted):
         self._keep(x)
         return y
 
+    @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return the gradient with respect to the input; add to those of weight and bias."""
         dx: Array = self._gradients(dy, True)

@@ -7,7 +7,7 @@ composes layers calls `backward` in the opposite order, as `Sequential` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,21 @@ from pyconv._arrays import Array, as_array
 from pyconv.layers.parameter import Parameter
 
 M = TypeVar("M", bound="Module")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def gives_away(method: Method) -> Method:
+    """Say of a layer's `forward` or `backward` that nobody but the caller has the array that it returns.
+
+    A `Sequential` lets the next layer write over such an array. Who overrides the method says nothing, and is safe.
+    """
+    method.gives_away = True  # type: ignore[attr-defined]
+    return method
+
+
+def is_method(method: Any, function: Any) -> bool:
+    """Whether a layer's method is this function of its class, and not one that overrides it."""
+    return getattr(method, "__func__", None) is function
 
 
 class Module:
@@ -75,6 +90,14 @@ class Module:
     def backward_parameters(self, dy: Any) -> None:
         """Add to the gradients of the parameters only: what the first layer of a network is asked for in training."""
         self.backward(dy)
+
+    def _forward_over(self, x: Any) -> Any:
+        """As `forward` of something that may be written over."""
+        return self.forward(x)
+
+    def _backward_over(self, dy: Any) -> Any:
+        """As `backward` of something that may be written over."""
+        return self.backward(dy)
 
     # ------------------------------------------------------------------------------- what forward leaves for backward
 

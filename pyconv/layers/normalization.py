@@ -9,7 +9,7 @@ import pyconv.functional as F
 from pyconv._arguments import flag, integer, real
 from pyconv._arrays import Array
 from pyconv.init import floating
-from pyconv.layers.module import Module
+from pyconv.layers.module import Module, gives_away
 from pyconv.layers.parameter import Parameter
 
 
@@ -90,6 +90,7 @@ class BatchNorm2d(Module):
         self.running_mean, self.running_var = (np.zeros(n, dt), np.ones(n, dt)) if tracks else (None, None)
         self.num_batches_tracked = np.array(0) if tracks else None
 
+    @gives_away
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return the normalized batch."""
         if np.ndim(x) != 4 or np.shape(x)[1] != self.num_features:
@@ -104,6 +105,7 @@ class BatchNorm2d(Module):
         self._keep(x)
         return y
 
+    @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return the gradient with respect to the input; add to those of weight and bias."""
         (x,) = self._recall()

@@ -11,8 +11,9 @@ import pyconv.functional as F
 from pyconv._arguments import Integers, flag, integers
 from pyconv._arrays import Array, as_float
 from pyconv._geometry import read_padding
+from pyconv.functional import pooling
 from pyconv.functional.convolution import Padding
-from pyconv.layers.module import Module
+from pyconv.layers.module import Module, gives_away
 
 
 class MaxPool2d(Module):
@@ -65,21 +66,17 @@ class MaxPool2d(Module):
         self.return_indices = flag("MaxPool2d", "return_indices", return_indices)
         self.ceil_mode = flag("MaxPool2d", "ceil_mode", ceil_mode)
 
+    @gives_away
     def forward(self, x: npt.ArrayLike) -> Any:
         """Return the maxima; with `return_indices` the pair of maxima and indices."""
-        x = as_float("max_pool2d", x)
-        y, indices = F.max_pool2d(x, *self._window(), True)
-        if self.return_indices:
-            self._keep(indices.copy() if self.training else None, x.shape, x.dtype)
-            return y, indices
-        self._keep(indices, x.shape, x.dtype)
-        return y
+        y, kept = pooling.max_pool2d_kept(x, *self._window())
+        self._keep(*kept)
+        return F.max_pool2d(x, *self._window(), True) if self.return_indices else y
 
+    @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return dy at the pixels that were the maxima, zero elsewhere."""
-        indices, shape, dtype = self._recall()
-        x = np.empty(shape, dtype)  # with indices, its values do not matter
-        return F.max_pool2d_backward(dy, x, *self._window(), indices=indices)
+        return pooling.max_pool2d_of_kept(dy, self._recall())
 
     def _window(self) -> tuple[Any, Any, Any, Any, bool]:
         return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
@@ -139,6 +136,7 @@ class AvgPool2d(Module):
         _check("AvgPool2d", kernel_size, self.stride, padding, 1)
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
+    @gives_away
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return the averages."""
         x = as_float("avg_pool2d", x)
@@ -146,6 +144,7 @@ class AvgPool2d(Module):
         self._keep(x.shape, x.dtype)
         return y
 
+    @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return dy, divided by the count, at every pixel of its window."""
         x = np.empty(*self._recall())  # its values do not matter

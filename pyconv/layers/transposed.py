@@ -15,6 +15,7 @@ from pyconv.functional.convolution import Padding
 from pyconv.functional.transposed import CONV_TRANSPOSE1D, CONV_TRANSPOSE2D
 from pyconv.init import Rng
 from pyconv.layers.kernel import Kernel
+from pyconv.layers.module import gives_away
 
 
 class _ConvTranspose(Kernel):
@@ -42,6 +43,7 @@ class _ConvTranspose(Kernel):
         self.output_padding = integers(type(self).__name__, "output_padding", output_padding, self._axes, 0)
         self._draw(self.in_channels, self.out_channels // self.groups, bias, dtype, rng)
 
+    @gives_away
     def forward(self, x: npt.ArrayLike, output_size: Integers | None = None) -> Array:
         """Return the transposed convolution of `x`, of spatial size `output_size` instead of `output_padding`'s."""
         if not self.training:
@@ -50,6 +52,7 @@ class _ConvTranspose(Kernel):
         self._keep(x, output_size)
         return y
 
+    @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return the gradient with respect to the input; add to those of weight and bias."""
         dx: Array = self._gradients(dy, True)
