@@ -12,6 +12,7 @@ cimport numpy as cnp
 from block cimport Block, carve_block, locate
 from channels cimport pack_weights
 from correlation cimport run_task
+from dot_walk cimport DotScratch, add_parts, carve_dots, cut_dots, run_dots, suits_dots
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
@@ -119,6 +120,20 @@ cdef Plan planned(geometry, int which, int threads):
     return <Plan> plan
 
 
+cdef int describe(Plan plan, int which) except -1:
+    # The axes of the sum, and room for its tables.
+    cdef Carver carver
+    carver.base, carver.used = NULL, 0
+    carve_tables(&plan.sum, &plan.g, which == INPUT_GRADIENT, &carver)
+    carver.base, carver.used = plan.memory.reserve(carver.used), 0
+    carve_tables(&plan.sum, &plan.g, which == INPUT_GRADIENT, &carver)
+    if which == INPUT_GRADIENT:
+        describe_input_gradient(&plan.sum, &plan.g)
+    else:
+        describe_forward(&plan.sum, &plan.g, which == FORWARD)
+    return 0
+
+
 cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     cdef Plan plan = Plan()
     cdef Geometry* g = &plan.g
@@ -127,19 +142,16 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     cdef Py_ssize_t work
     plan.geometry, plan.memory = geometry, Scratch()
     g[0] = simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
-    plan.exchanged = which == WEIGHT_GRADIENT and exchange(g)
-    carver.base, carver.used = NULL, 0
-    carve_tables(s, g, which == INPUT_GRADIENT, &carver)
-    carver.base, carver.used = plan.memory.reserve(carver.used), 0
-    carve_tables(s, g, which == INPUT_GRADIENT, &carver)
-    if which == INPUT_GRADIENT:
-        describe_input_gradient(s, g)
-    else:
-        describe_forward(s, g, which == FORWARD)
-    if plan.exchanged:
-        s.weight_m, s.weight_c = 1, s.m
+    describe(plan, which)
     if which == WEIGHT_GRADIENT:
         s.lanes = choose_walk_lanes(s)
+        if s.lanes == CHANNELS and suits_dots(s):
+            s.lanes = PIXELS
+            describe_forward(s, g, True)
+        elif s.lanes == CHANNELS and exchange(g):
+            plan.exchanged = True
+            describe(plan, which)
+            s.weight_m, s.weight_c = 1, s.m
     else:
         s.lanes = choose_lanes(s, prepacked)
         if which == FORWARD and s.lanes != PIXELS:
@@ -151,6 +163,9 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     if s.lanes == GROUPS:
         cut_into_groups(s, GROUP_BYTES // sizeof(real))
         plan.walk.tasks = s.m_blocks
+    elif which == WEIGHT_GRADIENT and s.lanes == PIXELS:
+        cut_dots(s)
+        plan.walk.tasks = s.tasks
     elif which == WEIGHT_GRADIENT:
         cut_walk(&plan.walk, s, threads)
     else:
@@ -275,11 +290,16 @@ cdef void walk(const WalkPlan* w, const Sum* s, Carver* carver, Py_ssize_t first
     # As serve().
     cdef Walk k
     cdef GroupScratch groups
+    cdef DotScratch dots
     cdef Py_ssize_t task
     if s.lanes == GROUPS:
         carve_groups(&groups, s, carver)
         for task in range(first, last):
             run_group_walk(s, &groups, task, x, dy, dw)
+    elif s.lanes == PIXELS:
+        carve_dots(&dots, s, carver)
+        for task in range(first, last):
+            run_dots(s, &dots, task, x, dy, dw)
     else:
         carve_walk(&k, w, s, carver)
         for task in range(first, last):
@@ -328,17 +348,24 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef const real* px = numbers(x)
     cdef const real* pdy = numbers(dy)
     cdef real* pdw = numbers(dw)
+    cdef real* whole = pdw
     if plan.exchanged:
         px, pdy = pdy, px
     cdef Scratch scratch
     cdef Py_ssize_t task
+    cdef size_t sums
     cdef char* base
     # Taps that only ever read padding have no place in the tables, and keep these zeros.
     memset(pdw, 0, plan.sum.groups * plan.sum.weight_group * sizeof(real))
     if plan.sum.depth == 0 or plan.sum.m == 0 or plan.sum.target_image == 0 or plan.sum.n == 0:
         return
     scratch = borrow()
-    base = scratch.reserve(plan.own * plan.threads)
+    sums = plan.sum.groups * plan.sum.weight_group * sizeof(real) if plan.sum.lanes == PIXELS else 0
+    sums = sums * plan.sum.m_parts if plan.sum.m_parts > 1 else 0
+    base = scratch.reserve(plan.own * plan.threads + sums)
+    # Sums over parts of the images lie behind the scratch of the threads, and are added up at the end.
+    if sums:
+        pdw = <real*> (base + plan.own * plan.threads)
     cdef const Sum* s = &plan.sum
     cdef const Geometry* g = &plan.g
     cdef const WalkPlan* w = &plan.walk
@@ -352,6 +379,8 @@ def weight_gradient(geometry, x, dy, dw, int threads):
             # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or reordered.
             for task in prange(w.tasks, num_threads=count, schedule="dynamic", chunksize=1):
                 walk_task(w, s, base + own * threadid(), task, g, px, pdy, pdw)
+        if sums:
+            add_parts(s, pdw, whole)
     give_back(scratch)
 
 

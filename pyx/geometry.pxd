@@ -34,8 +34,8 @@ cdef inline Geometry simplified(const Geometry* given) noexcept nogil:
         # The kernel covers the picture: one output pixel, each input pixel a channel.
         g.ic *= g.kh * g.kw
         g.ih = g.iw = g.kh = g.kw = 1
-    if g.kh == g.kw == g.stride_h == g.stride_w == 1:
-        # Pixel by pixel: the picture is one row.
+    if g.kh == g.kw == g.stride_h == g.stride_w == 1 and g.iw == g.ow:
+        # Pixel by pixel: the picture is one row. (Output padding may add a column that nothing reads.)
         g.iw, g.ow = g.ih * g.iw, g.oh * g.ow
         g.ih = g.oh = 1
     return g

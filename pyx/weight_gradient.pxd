@@ -56,7 +56,7 @@ cdef inline bint exchange(Geometry* g) noexcept nogil:
     # A kernel of one tap makes dw the product of two matrices, and x and dy may trade places: input channels then lie in
     # the lanes, as they do in dw, and dw need not be transposed at the end.
     cdef Py_ssize_t ic = g.ic // g.groups, oc = g.oc // g.groups
-    if (not is_matrix_product(g) or smaller(g.groups, LANES) > smaller(ic, LANES)
+    if (not is_matrix_product(g) or smaller(g.groups, LANES) > smaller(ic, LANES) or oc < LANES
             or product_cost(ic, oc) > product_cost(oc, ic) + 0.5 * ic * oc / larger(g.n * g.oh * g.ow, 1)):
         return False
     g.ic, g.oc = g.oc, g.ic

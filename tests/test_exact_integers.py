@@ -237,3 +237,17 @@ def test_averages_of_whole_multiples_are_exact(kernel, dtype):
     dy = F.avg_pool2d(x, kernel, 1) * dtype(kh * kw)
     expected = reference_pooling.avg_pool2d_backward(dy, (12, 13), (kh, kw), (1, 1))
     assert_same(F.avg_pool2d_backward(dy, x, kernel, 1), expected, kernel, dtype)
+
+
+def test_output_padding_of_a_kernel_of_one_pixel():
+    """A dilation makes room for output padding, whose rows and columns get the bias only."""
+    rng = np.random.default_rng(0)
+    x, w, b = (geometries.integers(rng, shape) for shape in ((2, 3, 5, 6), (3, 4, 1, 1), (4,)))
+    y = F.conv_transpose2d(x, w, b, output_padding=(0, 1), dilation=2)
+    assert_same(y[..., :-1], F.conv_transpose2d(x, w, b))
+    assert_same(y[..., -1], np.broadcast_to(b[:, None], (2, 4, 5)))
+    dy = geometries.integers(rng, y.shape)
+    found = F.conv_transpose2d_backward(dy, x, w, output_padding=(0, 1), dilation=2)
+    expected = F.conv_transpose2d_backward(np.ascontiguousarray(dy[..., :-1]), x, w)
+    for gradient, plain in zip(found[:2], expected[:2], strict=True):
+        assert_same(gradient, plain)
