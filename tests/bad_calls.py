@@ -31,7 +31,9 @@ def names() -> dict[str, object]:
     }  # fmt: skip
     frozen = np.zeros((2, 4, 6, 8))
     frozen.flags.writeable = False
-    return {**arrays, "frozen": frozen, "np": np, "pc": pc, "F": F, "nan": float("nan"), "inf": float("inf")}
+    net = pc.Linear(3, 3, rng=0)
+    things = {"net": net, "sgd": pc.SGD(net.parameters())}
+    return {**arrays, **things, "frozen": frozen, "np": np, "pc": pc, "F": F, "nan": float("nan"), "inf": float("inf")}
 
 
 T, V = TypeError, ValueError
@@ -104,7 +106,7 @@ PLAIN = [
     ("F.unfold(x, (2, 2, 2))", V, "unfold kernel_size (2, 2, 2)"),
     ("F.col2im(cols, (8, 10), 3)", V, "col2im (8, 10) (3, 3) (2, 27, 42) 48 42"),
     ("F.col2im(cols, (8, 9), 2)", V, "col2im 4 (2, 2) (2, 27, 42)"),
-    ("F.col2im(cols[0, 0], (8, 9), 3)", V, "col2im input (42,)"),
+    ("F.col2im(cols[0, 0], (8, 9), 3)", V, "col2im cols (42,)"),
     ("F.fold(cols, (8, -9), 3)", V, "fold output_size -9"),
     ("F.fold(cols, (8.0, 9), 3)", T, "fold output_size 8.0"),
     ("F.max_pool2d(x, 10)", V, "max_pool2d (10, 10) (8, 9)"),

@@ -77,7 +77,6 @@ LAYERS = [
     ("pc.Flatten(3, 1)(x)", V, "Flatten end_dim 3 1 (2, 3, 8, 9)"),
     ("pc.Flatten()('x')", T, "Flatten input str"),
     ("pc.ReLU()(None)", T, "relu input None"),
-    ("pc.ReLU(inplace=1)", T, "ReLU inplace 1"),
     ("pc.Tanh()('x')", T, "Tanh input str"),
     ("pc.Sigmoid()(x.astype(complex))", T, "Sigmoid input complex128"),
     ("pc.Sequential(pc.ReLU(), 7)", T, "Sequential Module int"),

@@ -51,23 +51,24 @@ def _plan_col2im(
     (cols,) = shapes
     if len(cols) not in (2, 3):
         raise ValueError(
-            f"{op.name}: input must have the shape (N, C*kh*kw, L) or (C*kh*kw, L), but its shape is {cols}"
+            f"{op.name}: {_matrix_name(op)} must have the shape (N, C*kh*kw, L) or (C*kh*kw, L), "
+            f"but its shape is {cols}"
         )
     size = integers(op.name, "output_size", output_size, 2, 0)
     kernel = integers(op.name, "kernel_size", settings[0], 2, 1)
     taps = kernel[0] * kernel[1]
     if cols[-2] % taps:
         raise ValueError(
-            f"{op.name}: input must have C*kh*kw rows, a multiple of {taps} for a kernel of size {kernel}, "
-            f"but its shape is {cols}"
+            f"{op.name}: {_matrix_name(op)} must have C*kh*kw rows, a multiple of {taps} for a kernel of size "
+            f"{kernel}, but its shape is {cols}"
         )
     n = cols[0] if len(cols) == 3 else 1
     plan = Columns(_geometry_of(op.name, n, cols[-2] // taps, size, *settings), ())
     if cols[-1] != plan.cols[-1]:
         g = plan.geometry
         raise ValueError(
-            f"{op.name}: given output_size={size} and a kernel of size {kernel}, expected input of shape {cols} "
-            f"to have {g.oh}*{g.ow} = {plan.cols[-1]} columns, but it has {cols[-1]}"
+            f"{op.name}: given output_size={size} and a kernel of size {kernel}, expected {_matrix_name(op)} of "
+            f"shape {cols} to have {g.oh}*{g.ow} = {plan.cols[-1]} columns, but it has {cols[-1]}"
         )
     plan.shape = plan.x if len(cols) == 3 else plan.x[1:]
     return plan
@@ -79,6 +80,11 @@ COL2IM = Operation[Columns]("col2im", 2, _plan_col2im)
 FOLD = Operation[Columns]("fold", 2, _plan_col2im)
 
 
+def _matrix_name(op: Operation[Columns]) -> str:
+    """What the argument is called that holds the columns: PyTorch's name for it says less."""
+    return "cols" if op is COL2IM else "input"
+
+
 def _gather(op: Operation[Columns], input: object, *settings: object) -> Array:
     x = as_float(op.name, input)
     plan = recall(op, (x.shape,), x.dtype, settings)
@@ -88,7 +94,7 @@ def _gather(op: Operation[Columns], input: object, *settings: object) -> Array:
 
 
 def _scatter(op: Operation[Columns], input: object, *settings: object) -> Array:
-    cols = as_float(op.name, input)
+    cols = as_float(op.name, input, _matrix_name(op))
     plan = recall(op, (cols.shape,), cols.dtype, settings)
     x = np.empty(plan.x, cols.dtype)
     _kernels.columns[cols.dtype].col2im(plan.packed, cols.reshape(plan.cols), x, get_num_threads())
