@@ -12,11 +12,14 @@ SOURCES := setup.py pyproject.toml $(wildcard pyx/*)
 RACE := bench/results/latest.json
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint bench race demo docs clean
+.PHONY: help build test test-large fuzz coverage coverage-kernels sanitize sanitize-threads valgrind mutations
+.PHONY: lint bench race demo docs clean
 
 help:
 	@echo "make demo    train a network on handwritten digits; ends in its accuracy and a picture"
 	@echo "make test    the test suite"
+	@echo "make test-large, fuzz, coverage, coverage-kernels, sanitize, sanitize-threads, valgrind, mutations"
+	@echo "             the long checks, minutes each: docs/promises.md says what each of them holds"
 	@echo "make build   compile and install into $(VENV)"
 	@echo "make lint    what the pre-commit hooks check: ruff, cython-lint, codespell, mypy"
 	@echo "make bench   speed of our own layers (pytest-benchmark)"
@@ -48,6 +51,35 @@ build: $(VENV)/.built
 # Idle OpenMP threads sleep here: two libraries' spinning threads, or a busy machine, would make many small calls slow.
 test: $(VENV)/.extra-test
 	OMP_WAIT_POLICY=passive $(BIN)/pytest $(ARGS)
+
+# 11 GB of memory.
+test-large: $(VENV)/.extra-test
+	OMP_WAIT_POLICY=passive $(BIN)/pytest -m large $(ARGS)
+
+# New examples for the properties, hours of them: make fuzz ARGS="-k oracle" for one. A failure prints what repeats it.
+fuzz: $(VENV)/.extra-test
+	OMP_WAIT_POLICY=passive HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest tests/test_properties.py $(ARGS)
+
+coverage: $(VENV)/.extra-test
+	rm -f .coverage*
+	OMP_WAIT_POLICY=passive $(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+coverage-kernels: $(VENV)/.extra-test
+	PYTHON=$(CURDIR)/$(BIN)/python .ci/instrumented lines $(ARGS)
+
+sanitize: $(VENV)/.extra-test
+	PYTHON=$(CURDIR)/$(BIN)/python .ci/instrumented address $(ARGS)
+
+sanitize-threads: $(VENV)/.extra-test
+	PYTHON=$(CURDIR)/$(BIN)/python .ci/instrumented threads $(ARGS)
+
+valgrind: $(VENV)/.extra-test
+	PYTHON=$(CURDIR)/$(BIN)/python .ci/instrumented valgrind $(ARGS)
+
+mutations: $(VENV)/.extra-test
+	$(BIN)/python tests/mutations.py build/mutations $(ARGS)
 
 lint: $(VENV)/.extra-lint
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure $(ARGS)

@@ -106,6 +106,7 @@ def extension(kernel: str, name: str, flags: list[str], macros: list[tuple[str, 
         build_dir=f"build/cython/{name}",
         include_path=["pyx"],
         compiler_directives=DIRECTIVES,
+        emit_linenums="PYCONV_LINES" in os.environ,  # for debuggers and gcov: the lines of pyx/, not of the C source
         quiet=True,
     )
     # Set afterwards: cythonize() remembers such lists by source file and would share them between the builds of one.

@@ -139,6 +139,7 @@ def test_a_pool_of_workers_that_prepare_what_the_parent_trains_on(method):
 INTERRUPT = """
 import os, signal, threading, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell's background job begins with it ignored
 import pyconv as pc, pyconv.functional as F
 pc.set_num_threads({threads})
 rng = np.random.default_rng(0)
@@ -188,6 +189,7 @@ def test_an_interrupt_during_a_long_call_comes_after_it(threads):
 TRAIN = """
 import os, signal, threading, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell's background job begins with it ignored
 import pyconv as pc
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(64, 1, 12, 12)).astype(np.float32), rng.integers(0, 3, 64)

@@ -1,0 +1,41 @@
+"""Which lines of pyx/ were run, from what gcov counted: `make coverage-kernels` prints a table of them.
+
+A line counts as run if it was in the module of any dtype. Lines that only a failed allocation or a wrong argument
+reaches are counted like all others.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+
+def main(folder: str) -> None:
+    counts: dict[str, dict[int, int]] = defaultdict(dict)
+    for data in sorted(Path(folder).resolve().rglob("*.gcda")):
+        with tempfile.TemporaryDirectory() as scratch:
+            subprocess.run(["gcov", "--json-format", str(data)], cwd=scratch, check=True, capture_output=True)
+            for report in Path(scratch).glob("*.gcov.json.gz"):
+                for file in json.loads(gzip.decompress(report.read_bytes()))["files"]:
+                    name = Path(file["file"]).name
+                    if name.endswith((".pyx", ".pxd")) and not name.startswith("__init__"):
+                        for line in file["lines"]:
+                            at = line["line_number"]
+                            counts[name][at] = counts[name].get(at, 0) + line["count"]
+    total = run = 0
+    for name in sorted(counts):
+        lines = counts[name]
+        missing = [at for at in sorted(lines) if not lines[at]]
+        total, run = total + len(lines), run + len(lines) - len(missing)
+        share = 100 * (len(lines) - len(missing)) / len(lines)
+        print(f"{name:24} {len(lines):5} lines {share:6.1f} %  {' '.join(map(str, missing))}")
+    print(f"{'pyx/':24} {total:5} lines {100 * run / max(total, 1):6.1f} %")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
