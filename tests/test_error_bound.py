@@ -23,7 +23,7 @@ from geometries import Conv
 from pyconv import _choose
 
 FACTORS = {"direct": 1, "im2col": 1}  # of the bound above
-SAMPLES = 12
+SAMPLES = 9
 
 
 def layer(n, ic, oc, size, kernel=(3, 3), groups=1, pad=1, **options):

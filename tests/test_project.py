@@ -219,3 +219,25 @@ def test_the_stubs_describe_the_compiled_modules(stub):
 
 def test_the_package_says_that_it_is_typed():
     assert (Path(pc.__file__).parent / "py.typed").exists()
+
+
+def _promised() -> set[str]:
+    return set(re.findall(r"`(test_\w+\.py::[\w:]+)`", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")))
+
+
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="the guide is not beside these tests")
+def test_every_promise_has_its_test():
+    """The page names tests, and each of them exists; every line of its tables names a test or a make target."""
+    text = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(_promised()) >= 50
+    for name in sorted(_promised()):
+        file, *path = name.split("::")
+        scope = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+        for part in path:
+            found = [node for node in scope.body if getattr(node, "name", None) == part]
+            assert found, f"{name} does not exist"
+            (scope,) = found
+    assert set(re.findall(r"`make ([\w-]+)`", text)) <= targets
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    assert rows and not [row for row in rows if "test_" not in row and "`make " not in row]
