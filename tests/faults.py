@@ -1,0 +1,293 @@
+"""The faults that `mutations.py` plants: where, what is there, what stands there instead, and what that is like."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """In `file`, the only place that reads `old` reads `new` instead; `why` is what that is like."""
+
+    file: str
+    old: str
+    new: str
+    why: str
+
+
+GEOMETRY = [
+    Fault(
+        "pyx/geometry.pxd",
+        "smaller((-start + stride - 1) // stride, count)",
+        "smaller(-start // stride, count)",
+        "first window inside the picture rounded down",
+    ),
+    Fault(
+        "pyx/geometry.pxd",
+        "smaller((size - start + stride - 1) // stride, count)",
+        "smaller((size - start) // stride, count)",
+        "last window inside the picture left out",
+    ),
+    Fault(
+        "pyx/geometry.pxd",
+        "axis.origin, axis.residues, axis.taps = -pad, 0, 0",
+        "axis.origin, axis.residues, axis.taps = 1 - pad, 0, 0",
+        "padding off by one",
+    ),
+    Fault("pyx/geometry.pxd", "        at = r * dilation\n", "        at = r\n", "dilation ignored forward"),
+    Fault(
+        "pyx/geometry.pxd",
+        "axis.tap[axis.taps].shift = at // axis.step",
+        "axis.tap[axis.taps].shift = at",
+        "stride forgotten where the source is split",
+    ),
+    Fault(
+        "pyx/geometry.pxd",
+        "axis.tap[i].shift = (a + pad - r * dilation) // stride",
+        "axis.tap[i].shift = (a + pad - r) // stride",
+        "dilation ignored in the input gradient",
+    ),
+    Fault("pyx/geometry.pxd", "        a += axis.spacing\n", "        a = -a\n", "phase of a negative remainder"),
+    Fault(
+        "pyx/geometry.pxd",
+        "return ceil_div(larger(axis.target - a, 0), axis.spacing)",
+        "return larger(axis.target - a, 0) // axis.spacing",
+        "leftover rows of a stride forgotten",
+    ),
+    Fault("pyx/geometry.pxd", "return q < count and", "return q + 1 < count and", "tap of a single position dropped"),
+    Fault(
+        "pyx/geometry.pxd",
+        "if g.pad_top or g.pad_bottom or g.pad_left or g.pad_right:",
+        "if g.pad_top or g.pad_left:",
+        "padding after the picture overlooked",
+    ),
+    Fault(
+        "pyx/geometry.pxd",
+        "axis.reach = larger(axis.reach, axis.tap[i].shift)",
+        "axis.reach = axis.tap[i].shift",
+        "reach of the last tap for that of all",
+    ),
+    Fault(
+        "pyconv/_geometry.py",
+        "output = [(n - k) // s + 1 for",
+        "output = [-((k - n) // s) + 1 for",
+        "output size rounded up",
+    ),
+    Fault(
+        "pyconv/_geometry.py",
+        "smaller = [(total // 2, total - total // 2)",
+        "smaller = [(total - total // 2, total // 2)",
+        '"same" padding with the odd zero before the picture',
+    ),
+    Fault(
+        "pyconv/_geometry.py",
+        "return tuple((k - 1, k - 1) for k in span)",
+        "return tuple((k, k) for k in span)",
+        '"full" padding one too wide',
+    ),
+    Fault(
+        "pyconv/_geometry.py",
+        "return geometry(op, n, w[1] * parts, channels, parts, window)",
+        "return geometry(op, n, w[1], channels, parts, window)",
+        "groups of a transposed convolution forgotten",
+    ),
+    Fault("pyconv/_geometry.py", "* WIDEST_ITEM > LARGEST", "* WIDEST_ITEM > LARGEST**2", "sizes not checked"),
+]
+
+KERNELS = [
+    Fault(
+        "pyx/plane.pxd",
+        "    for j in range(inside, count):\n        to[j] = 0",
+        "    for j in range(inside + 1, count):\n        to[j] = 0",
+        "first zero after the picture not written",
+    ),
+    Fault(
+        "pyx/plane.pxd",
+        "    for j in range(before):\n",
+        "    for j in range(before - 1):\n",
+        "last zero before the picture not written",
+    ),
+    Fault("pyx/plane.pxd", "if 0 <= y < v.source:", "if 0 <= y <= v.source:", "row behind the picture read"),
+    Fault(
+        "pyx/plane.pxd",
+        "before = 0 if x >= 0 else smaller((-x + h.step - 1) // h.step, count)",
+        "before = 0 if x >= 0 else smaller(-x // h.step, count)",
+        "padding of a strided row rounded down",
+    ),
+    Fault(
+        "pyx/plane.pxd",
+        "            to[j] = row[j * 2]\n",
+        "            to[j] = row[j]\n",
+        "stride of 2 forgotten while copying",
+    ),
+    Fault(
+        "pyx/panel.pxd", "smaller(i, source_rows - 1) * source_row", "i * source_row", "rows read that are not there"
+    ),
+    Fault(
+        "pyx/panel.pxd",
+        "while i < depth and at[i] - at[0] == i:",
+        "while i < depth and at[i] > at[i - 1]:",
+        "gaps between pixels taken for neighbours",
+    ),
+    Fault(
+        "pyx/panel.pxd",
+        "target[r * stride + at[j]] = panel[j * width + r]",
+        "target[r * stride + at[j]] = panel[j * width]",
+        "first channel for all",
+    ),
+    Fault(
+        "pyx/panel.pxd",
+        "panel[j * width + r] = source[smaller(r, lanes - 1) * stride + at[j]]",
+        "panel[j * width + r] = source[smaller(r ^ 1, lanes - 1) * stride + at[j]]",
+        "channels swapped in pairs",
+    ),
+    Fault(
+        "pyx/tile.pxd", "acc[r][v] = splat(bias[r])", "acc[r][v] = splat(bias[0])", "bias of the first channel for all"
+    ),
+    Fault(
+        "pyx/tile.pxd", "        for i in range(depth):\n", "        for i in range(depth - 1):\n", "last tap left out"
+    ),
+    Fault(
+        "pyx/tile.pxd",
+        "out[0] = out[0] + acc[r][v] if kind == SUM_TILE else acc[r][v]",
+        "out[0] = acc[r][v]",
+        "partial sums overwritten, not added",
+    ),
+    Fault(
+        "pyx/tile.pxd",
+        "            b += V * LANES\n",
+        "            b += LANES\n",
+        "next strip read from the wrong place",
+    ),
+    Fault(
+        "pyx/correlation.pxd",
+        "count = larger(smaller(columns - column, width - done), 0)",
+        "count = larger(smaller(columns - column - 1, width - done), 0)",
+        "last pixel of a row not written",
+    ),
+    Fault(
+        "pyx/correlation.pxd",
+        "weights + m * s.weight_m, start, depth, bias + m,",
+        "weights + m * s.weight_m, start, depth, bias,",
+        "bias of the first tile for all tiles",
+    ),
+    Fault(
+        "pyx/correlation.pxd",
+        "taps[s.v.tap[i].shift * size + s.h.tap[j].shift] =",
+        "taps[s.h.tap[j].shift * size + s.v.tap[i].shift] =",
+        "depthwise kernel transposed",
+    ),
+    Fault(
+        "pyx/correlation.pxd",
+        "to + (a + k.row * s.v.spacing) * s.h.target",
+        "to + (a + k.row) * s.h.target",
+        "bands of a strided gradient put in the wrong rows",
+    ),
+    Fault(
+        "pyx/depthwise.pxd",
+        "    while r < rows:\n        depth_tile(K, 1, V",
+        "    while r + 1 < rows:\n        depth_tile(K, 1, V",
+        "last row of a depthwise picture left out",
+    ),
+    Fault("pyx/depthwise.pxd", "if 0 <= j - r < K:", "if 0 < j - r < K:", "first row of a depthwise kernel left out"),
+    Fault(
+        "pyx/weight_gradient.pxd",
+        "images, rows = smaller(s.images, g.n - image), smaller(s.band_rows, g.oh - row)",
+        "images, rows = s.images, smaller(s.band_rows, g.oh - row)",
+        "images beyond the batch read",
+    ),
+    Fault(
+        "pyx/weight_gradient.pxd",
+        "tiles = ceil_div(count, ROWS)",
+        "tiles = count // ROWS",
+        "leftover taps of the weight gradient left out",
+    ),
+    Fault(
+        "pyx/weight_gradient.pxd",
+        "memset(k.sums, 0, (k.channels * taps + 1)",
+        "memset(k.sums, 0, 0 * (k.channels * taps + 1)",
+        "sums begin with what the memory held",
+    ),
+    Fault(
+        "pyx/weight_gradient.pxd",
+        "k.terms[count].row = (n * rows + y) * columns + z",
+        "k.terms[count].row = (n * rows + z) * columns + y",
+        "rows and columns of the output gradient swapped",
+    ),
+    Fault(
+        "pyx/convolution.pyx",
+        "    while i < count:\n        total += y[i]",
+        "    while i + 1 < count:\n        total += y[i]",
+        "last pixel missing in the bias gradient",
+    ),
+    Fault(
+        "pyx/convolution.pyx",
+        "sum_plane(dy + (i * g.oc + k) * area, area)",
+        "sum_plane(dy + (k * g.n + i) * area, area)",
+        "images and channels swapped in the bias gradient",
+    ),
+    Fault(
+        "pyx/convolution.pyx",
+        "serve_run(&s, base + own * threadid(), run, runs",
+        "serve_run(&s, base, run, runs",
+        "threads share their scratch memory",
+    ),
+    Fault(
+        "pyx/columns.pyx",
+        "x[y * g.iw + start + q * g.stride_w] += cols[q]",
+        "x[y * g.iw + start + q * g.stride_w] = cols[q]",
+        "overlapping windows assigned, not added",
+    ),
+    Fault(
+        "pyx/columns.pyx",
+        "cols[q] = x[y * g.iw + start + q * g.stride_w]",
+        "cols[q] = x[y * g.iw + start + q]",
+        "stride forgotten in im2col",
+    ),
+]
+
+PYTHON = [
+    Fault(
+        "pyconv/_im2col.py",
+        "            total += one\n",
+        "            total[...] = one\n",
+        "weight gradient of the last image only",
+    ),
+    Fault(
+        "pyconv/functional/_passes.py",
+        "    if plan.transposed:\n        a, b = b, a",
+        "    if not plan.transposed:\n        a, b = b, a",
+        "input and output gradient swapped in the weight gradient",
+    ),
+    Fault(
+        "pyconv/_plans.py",
+        "    if type(a) is not type(b):\n        return False",
+        "    if type(a) is not type(b):\n        return True",
+        "True taken for 1 once a plan is kept",
+    ),
+    Fault(
+        "pyconv/optim.py",
+        "g = g + momentum * buffer if nesterov else buffer",
+        "g = buffer",
+        "Nesterov's step forgotten",
+    ),
+    Fault(
+        "pyconv/layers/module.py",
+        'wrong = [f"{name} is missing" for name in targets if name not in state_dict]',
+        "wrong = []",
+        "missing names let through",
+    ),
+    Fault(
+        "pyconv/_npz.py",
+        "if min(shape, default=0) < 0 or expected != there:",
+        "if min(shape, default=0) < 0:",
+        "sizes in a file believed",
+    ),
+    Fault(
+        "pyconv/_files.py",
+        "            os.fsync(file.fileno())\n",
+        "            pass\n",
+        "file moved before it is on the disk",
+    ),
+]
+
+FAULTS = [*GEOMETRY, *KERNELS, *PYTHON]
