@@ -100,6 +100,6 @@ docs: $(VENV)/.extra-docs
 	@echo "site/index.html"
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) .coverage* build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	rm -f pyconv/_kernels/*.so pyconv/_kernels/*.pyi
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
