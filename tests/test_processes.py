@@ -237,6 +237,31 @@ print(found)
     assert printed(code, OPENBLAS_NUM_THREADS="1") == "[0, 1, 2]"
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+def test_sixteen_callers_start_no_more_threads_than_their_limits(limit):
+    """With a limit of 1 the callers are all that runs; else each has helpers of its own, one fewer than that."""
+    code = f"""
+import os, threading, numpy as np, pyconv as pc, pyconv.functional as F
+pc.set_num_threads({limit})
+before = len(os.listdir("/proc/self/task"))
+x, w = np.ones((4, 16, 48, 48), np.float32), np.ones((32, 16, 3, 3), np.float32)
+expected, together, seen = F.conv2d(x, w), threading.Barrier(16), []
+def work():
+    together.wait()
+    for turn in range(10):
+        assert (F.conv2d(x, w) == expected).all()
+        seen.append(len(os.listdir("/proc/self/task")) - before)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(max(seen) <= 16 * {limit} + {limit} - 1, len(seen))
+"""
+    if not os.path.isdir("/proc/self/task"):
+        pytest.skip("this system does not list the threads of a process")
+    assert printed(code, OPENBLAS_NUM_THREADS="1") == "True 160"
+
+
 def test_the_limits_of_threadpoolctl_are_obeyed():
     """Counted in threads of the process: none is started under a limit of 1, and as many as asked for without."""
     pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
