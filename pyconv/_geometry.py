@@ -123,6 +123,24 @@ def fixed_pads(op: str, padding: str | Pads, span: Shape) -> Pads | None:
     return None
 
 
+def check_pooling_padding(op: str, pads: Pads, kernel: Shape, padding: object) -> None:
+    """Refuse padding by which a window of pooling could lie outside of the picture."""
+    if any(max(width) > k // 2 for width, k in zip(pads, kernel, strict=True)):
+        raise ValueError(f"{op}: padding must be at most half the kernel of size {kernel}, but it is {shown(padding)}")
+
+
+def check_output_padding(op: str, extra: Shape, stride: Shape, dilation: Shape, padding: str | Pads) -> None:
+    """Refuse output padding that no picture could need."""
+    if padding in ("same", "same_lower"):
+        if any(extra):
+            raise ValueError(f"{op}: output_padding must be 0 with padding {padding!r}, but it is {text(extra)}")
+    elif any(more >= max(s, d) for more, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ValueError(
+            f"{op}: output_padding must be smaller than stride or dilation, "
+            f"but it is {text(extra)} with stride {text(stride)} and dilation {text(dilation)}"
+        )
+
+
 # ---------------------------------------------------------------------------------------------------- windows
 
 
@@ -189,22 +207,16 @@ def slide_back(
     wanted = None if output_size is None else integers(op, "output_size", output_size, axes, 0)
     span = spans(kernel, dilations)
     pads = fixed_pads(op, said, span)
+    check_output_padding(op, extra, strides, dilations, said)
     if pads is None:
         least = tuple((n - 1) * s + 1 for n, s in zip(size, strides, strict=True))
         most = tuple(n * s for n, s in zip(size, strides, strict=True))
-        if any(extra):
-            raise ValueError(f"{op}: output_padding must be 0 with padding {said!r}, but it is {text(extra)}")
         result = most if wanted is None else wanted
     else:
         least = tuple(
             (n - 1) * s - before - after + k for n, k, s, (before, after) in zip(size, span, strides, pads, strict=True)
         )
         most = tuple(low + max(s, d) - 1 for low, s, d in zip(least, strides, dilations, strict=True))
-        if any(more >= max(s, d) for more, s, d in zip(extra, strides, dilations, strict=True)):
-            raise ValueError(
-                f"{op}: output_padding must be smaller than stride or dilation, "
-                f"but it is {text(extra)} with stride {text(strides)} and dilation {text(dilations)}"
-            )
         result = tuple(low + more for low, more in zip(least, extra, strict=True)) if wanted is None else wanted
     if wanted is not None and any(not low <= n <= high for low, n, high in zip(least, wanted, most, strict=True)):
         lowest = tuple(max(low, 0) for low in least)

@@ -75,13 +75,13 @@ cdef inline void dot_tile(Py_ssize_t T, Py_ssize_t R, Py_ssize_t rows, Py_ssize_
     cdef const real* place[9]
     cdef vec value
     cdef bits inside = (<const bits*> mask)[0]
-    cdef Py_ssize_t p, q, r, t
+    cdef Py_ssize_t _, q, r, t
     for r in range(R):
         for t in range(T):
             acc[r][t] = sums[r * sums_row + t]
     for t in range(T):
         place[t] = planes + at[smaller(t, taps - 1)]
-    for p in range(rows):
+    for _ in range(rows):
         q = 0
         while q + LANES <= columns:
             for r in range(R):

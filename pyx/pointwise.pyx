@@ -6,7 +6,7 @@ from cython.parallel cimport prange
 cimport numpy as cnp
 
 from geometry cimport smaller
-from vector cimport (LANES, as_bits, as_vec, bits, load_bytes, passes, real, splat, store_bytes, vec)
+from vector cimport (LANES, as_bits, as_vec, bits, load_bytes, passes, real, store_bytes, vec)
 
 cnp.import_array()
 

@@ -4,6 +4,4 @@ from numpy import ndarray
 
 Array = ndarray[Any, Any]
 
-def cross_entropy(
-    x: Array, classes: Array, losses: Array, dx: Array | None, weight: float, threads: int
-) -> None: ...
+def cross_entropy(x: Array, classes: Array, losses: Array, dx: Array | None, weight: float, threads: int) -> None: ...

@@ -76,7 +76,7 @@ def batch_norm(
     ([0.2], [1.1])
     """
     op = "batch_norm"
-    is_training, small = flag(op, "training", training), _epsilon(op, eps)
+    is_training, small = flag(op, "training", training), epsilon(op, eps)
     share = real(op, "momentum", momentum)
     x, mean, var, w, b = prepare(
         op, OPTIONAL, input=input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
@@ -147,7 +147,7 @@ def batch_norm_backward(
     """
     op = "batch_norm_backward"
     needs_x, needs_w, needs_b = read_needs(op, needs)
-    is_training, small = flag(op, "training", training), _epsilon(op, eps)
+    is_training, small = flag(op, "training", training), epsilon(op, eps)
     dy, x, mean, var, w = prepare(
         op,
         OPTIONAL,
@@ -170,7 +170,8 @@ def batch_norm_backward(
     return dx, dw if needs_w else None, db if needs_b else None
 
 
-def _epsilon(op: str, eps: object) -> float:
+def epsilon(op: str, eps: object) -> float:
+    """What is added to a variance, checked."""
     value = real(op, "eps", eps)
     if not 0 <= value < math.inf:
         raise ValueError(f"{op}: eps must be a number that is not negative, but it is {value}")

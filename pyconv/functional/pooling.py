@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconv import _geometry, _kernels
-from pyconv._arguments import Integers, flag, integer, shown
+from pyconv._arguments import Integers, flag, integer
 from pyconv._arrays import Array, as_array, as_float, prepare
 from pyconv._geometry import Geometry, Shape, Window
 from pyconv._plans import Operation, Plan, recall
@@ -40,10 +40,7 @@ def _plan(
     rounded_up = flag(op.name, "ceil_mode", ceil_mode)
     steps = kernel_size if stride is None else stride
     window = _geometry.slide(op.name, size, kernel_size, steps, padding, dilation, ceil_mode=rounded_up)
-    if any(max(width) > k // 2 for width, k in zip(window.pads, window.kernel, strict=True)):
-        raise ValueError(
-            f"{op.name}: padding must be at most half the kernel of size {window.kernel}, but it is {shown(padding)}"
-        )
+    _geometry.check_pooling_padding(op.name, window.pads, window.kernel, padding)
     _check_every_window_has_a_pixel(op.name, window)
     geometry = _geometry.geometry(op.name, n, channels, channels, max(channels, 1), window)
     return Pooling(geometry, (*x[:-2], geometry.oh, geometry.ow))
@@ -269,7 +266,7 @@ def avg_pool2d(
     >>> F.avg_pool2d(np.array([[[1.0, 3.0, 0.0, 3.0], [2.0, 2.0, 4.0, 1.0]]]), 2).tolist()
     [[[2.0, 2.0]]]
     """
-    count = _count(AVERAGE.name, count_include_pad, divisor_override)
+    count = divisor(AVERAGE.name, count_include_pad, divisor_override)
     x = as_float(AVERAGE.name, input)
     plan = recall(AVERAGE, (x.shape,), x.dtype, (kernel_size, stride, padding, 1, ceil_mode))
     y = np.empty(plan.y, x.dtype)
@@ -314,7 +311,7 @@ def avg_pool2d_backward(
     [[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]
     """
     op = AVERAGE_BACKWARD
-    count = _count(op.name, count_include_pad, divisor_override)
+    count = divisor(op.name, count_include_pad, divisor_override)
     dy, x = prepare(op.name, grad_output=grad_output, input=input)
     plan = recall(op, (x.shape,), x.dtype, (kernel_size, stride, padding, 1, ceil_mode))
     check_gradient(op.name, dy.shape, plan.shape)
@@ -323,9 +320,9 @@ def avg_pool2d_backward(
     return dx.reshape(plan.input_shape)
 
 
-def _count(op: str, count_include_pad: object, divisor_override: object) -> tuple[bool, int]:
+def divisor(op: str, count_include_pad: object, divisor_override: object) -> tuple[bool, int]:
     """What the kernels want to know about the divisor: whether padding counts, and what to use instead, 0 for none."""
-    divisor = 0 if divisor_override is None else integer(op, "divisor_override", divisor_override)
-    if divisor_override is not None and not divisor:
+    number = 0 if divisor_override is None else integer(op, "divisor_override", divisor_override)
+    if divisor_override is not None and not number:
         raise ValueError(f"{op}: divisor_override must not be 0")
-    return flag(op, "count_include_pad", count_include_pad), divisor
+    return flag(op, "count_include_pad", count_include_pad), number

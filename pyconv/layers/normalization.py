@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyconv.functional as F
 from pyconv._arguments import flag, integer, real
 from pyconv._arrays import Array
+from pyconv.functional.normalization import epsilon
 from pyconv.init import floating
 from pyconv.layers.module import Module, gives_away
 from pyconv.layers.parameter import Parameter
@@ -82,7 +83,7 @@ class BatchNorm2d(Module):
     ) -> None:
         op, dt = "BatchNorm2d", floating("BatchNorm2d", dtype)
         self.num_features = n = integer(op, "num_features", num_features, 0)
-        self.eps, self.momentum = real(op, "eps", eps), None if momentum is None else real(op, "momentum", momentum)
+        self.eps, self.momentum = epsilon(op, eps), None if momentum is None else real(op, "momentum", momentum)
         self.affine = flag(op, "affine", affine)
         self.track_running_stats = tracks = flag(op, "track_running_stats", track_running_stats)
         self.weight = Parameter(np.ones(n, dt)) if self.affine else None

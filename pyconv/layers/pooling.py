@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyconv.functional as F
 from pyconv._arguments import Integers, flag, integers
 from pyconv._arrays import Array, as_float
-from pyconv._geometry import read_padding
+from pyconv._geometry import check_pooling_padding, fixed_pads, read_padding, spans
 from pyconv.functional import pooling
 from pyconv.functional.convolution import Padding
 from pyconv.layers.module import Module, gives_away
@@ -134,6 +134,7 @@ class AvgPool2d(Module):
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding, self.ceil_mode = padding, flag("AvgPool2d", "ceil_mode", ceil_mode)
         _check("AvgPool2d", kernel_size, self.stride, padding, 1)
+        pooling.divisor("AvgPool2d", count_include_pad, divisor_override)
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
     @gives_away
@@ -161,6 +162,10 @@ class AvgPool2d(Module):
 
 def _check(op: str, kernel_size: object, stride: object, padding: object, dilation: object) -> None:
     """Refuse what no input would make right; the settings themselves are kept, and shown, as they were given."""
-    for name, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)):
+    kernel, _, dilations = (
         integers(op, name, value, 2, 1)
-    read_padding(op, padding, 2)
+        for name, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation))
+    )
+    pads = fixed_pads(op, read_padding(op, padding, 2), spans(kernel, dilations))
+    if pads is not None:
+        check_pooling_padding(op, pads, kernel, padding)

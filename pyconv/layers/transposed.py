@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyconv.functional as F
 from pyconv._arguments import Integers, integers
 from pyconv._arrays import Array
+from pyconv._geometry import check_output_padding, read_padding
 from pyconv.functional.convolution import Padding
 from pyconv.functional.transposed import CONV_TRANSPOSE1D, CONV_TRANSPOSE2D
 from pyconv.init import Rng
@@ -41,6 +42,8 @@ class _ConvTranspose(Kernel):
     ) -> None:
         self._read_window(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         self.output_padding = integers(type(self).__name__, "output_padding", output_padding, self._axes, 0)
+        said = read_padding(type(self).__name__, self.padding, self._axes)
+        check_output_padding(type(self).__name__, self.output_padding, self.stride, self.dilation, said)
         self._draw(self.in_channels, self.out_channels // self.groups, bias, dtype, rng)
 
     @gives_away
