@@ -6,6 +6,10 @@
 
 A ratio is the other library's median time over ours (above 1: pyconv is faster). In "eval" the other library is the
 fastest of the engines, layer by layer.
+
+What limits a layer is the longer of two times: its multiply-adds at the measured FMA peak, or its arrays, each moved
+once, at the measured bandwidth of a copy. Its share of that limit is that time over ours (arrays that stay in a cache
+may exceed the bandwidth of memory).
 """
 
 from __future__ import annotations
@@ -13,12 +17,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
 from bench.data import PASSES
 from bench.layers import FAMILIES
 
+ITEM_BYTES = {"float32": 4, "float64": 8}
 BEGIN, END = "<!-- race: begin -->", "<!-- race: end -->"
 TITLES = {
     "dense": "dense, not 3x3 stride 1",
@@ -42,19 +48,18 @@ def geomean(values: list[float]) -> float:
 
 
 def table(result: dict[str, Any], threads: int, dtype: str, subject: str = "pyconv") -> str:
-    """Markdown: a line per family, per pass the geometric mean and the worst layer, then the share of the FMA peak."""
+    """Markdown: a line per family, and per pass the geometric mean and the worst layer."""
     lines = [
         "| family | layers | forward vs PyTorch | input gradient vs PyTorch | weight gradient vs PyTorch "
-        "| eval layer vs best engine | share of FMA peak, forward |",
-        "|---|---|---|---|---|---|---|",
+        "| eval layer vs best engine |",
+        "|---|---|---|---|---|---|",
     ]
     for family in FAMILIES:
         rows = [r for r in result["rows"] if (r["threads"], r["dtype"], r["family"]) == (threads, dtype, family)]
         if rows:
             cells = [_cell([r for r in rows if r["pass"] == pass_], subject) for pass_ in PASSES]
             names = len({r["layer"] for r in rows})
-            share = _share(result, [r for r in rows if r["pass"] == "forward"], subject)
-            lines.append(f"| {TITLES[family]} | {names} | {' | '.join(cells)} | {share} |")
+            lines.append(f"| {TITLES[family]} | {names} | {' | '.join(cells)} |")
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
@@ -67,14 +72,56 @@ def _cell(rows: list[dict[str, Any]], subject: str) -> str:
     return f"**{geomean([value for value, _ in ratios]):.2f}x** (least {worst:.2f}x, {layer})"
 
 
+def limits_table(result: dict[str, Any], threads: int, dtype: str, subject: str = "pyconv") -> str:
+    """Markdown: per family what limits its layers, per pass the share of that limit, and the memory that calls take."""
+    lines = [
+        "| family | limited by | forward | input gradient | weight gradient | eval layer "
+        f"| extra memory, {subject} / PyTorch: median (most) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for family in FAMILIES:
+        rows = [r for r in result["rows"] if (r["threads"], r["dtype"], r["family"]) == (threads, dtype, family)]
+        found = {row["layer"]: limit(result, row) for row in rows}
+        by_memory = sum(one is not None and one[1] for one in found.values())
+        if rows and None not in found.values():
+            kinds = (("FMA peak", len(found) - by_memory), ("memory", by_memory))
+            what = ", ".join(f"{kind} ({count})" for kind, count in kinds if count)
+            cells = [_share(result, [r for r in rows if r["pass"] == pass_], subject) for pass_ in PASSES]
+            lines.append(f"| {TITLES[family]} | {what} | {' | '.join(cells)} | {_memory(rows, subject)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def limit(result: dict[str, Any], row: dict[str, Any]) -> tuple[float, bool] | None:
+    """Seconds that this machine needs at least, and whether its memory says so; None where it was not measured."""
+    limits = result["limits"].get(str(row["threads"]), {})
+    peak, bandwidth = limits.get(row["dtype"], {}).get("flops"), limits.get("copy_bandwidth")
+    if not peak or not bandwidth:
+        return None
+    work, moved = row["flops"] / peak, row["elements"] * ITEM_BYTES[row["dtype"]] / bandwidth
+    return max(work, moved), moved > work
+
+
 def _share(result: dict[str, Any], rows: list[dict[str, Any]], subject: str) -> str:
-    """Geometric mean of our rate over the measured FMA peak."""
+    """Geometric mean of the shares of the limit."""
     shares = []
     for row in rows:
-        peak = result["limits"].get(str(row["threads"]), {}).get(row["dtype"], {}).get("flops")
-        if peak and subject in row["seconds"]:
-            shares.append(row["flops"] / row["seconds"][subject] / peak)
+        least = limit(result, row)
+        if least and subject in row["seconds"]:
+            shares.append(least[0] / row["seconds"][subject])
     return f"{geomean(shares):.0%}" if shares else "–"
+
+
+def _memory(rows: list[dict[str, Any]], subject: str) -> str:
+    """Peak resident memory beyond what a process had before the first call: the result, scratch and packed weights."""
+    pairs = [
+        (row["extra_bytes"][subject], row["extra_bytes"]["torch"])
+        for row in rows
+        if subject in row["extra_bytes"] and "torch" in row["extra_bytes"]
+    ]
+    if not pairs:
+        return "–"
+    medians, most = ([pick(side) / 2**20 for side in zip(*pairs, strict=True)] for pick in (statistics.median, max))
+    return f"{medians[0]:.1f} / {medians[1]:.1f} MiB ({most[0]:.0f} / {most[1]:.0f})"
 
 
 def provenance(result: dict[str, Any]) -> str:
@@ -92,6 +139,8 @@ def caption(result: dict[str, Any], threads: int, dtype: str) -> str:
     limits = result["limits"].get(str(threads), {})
     peak = limits.get(dtype, {}).get("flops")
     measured = f", FMA peak {peak / 1e9:.0f} GFLOP/s ({limits[dtype]['method']})" if peak else ""
+    if bandwidth := limits.get("copy_bandwidth"):
+        measured += f", memory {bandwidth / 1e9:.0f} GB/s (copy)"
     return f"**{dtype}, {threads} thread{'s' if threads > 1 else ''}**{measured}; {provenance(result)}"
 
 
@@ -101,6 +150,8 @@ def summary(result: dict[str, Any], subject: str = "pyconv") -> str:
     for threads, dtype in sorted({(r["threads"], r["dtype"]) for r in result["rows"]}):
         if found := table(result, threads, dtype, subject):
             parts += [caption(result, threads, dtype), found]
+        if found := limits_table(result, threads, dtype, subject):
+            parts += ["Share of what limits the layers, and memory:", found]
     wrong = [f"- {r['layer']} {r['pass']} {p}: {text}" for r in result["rows"] for p, text in r["problems"].items()]
     missing = [f"- {peer} was left out: {text}" for peer, text in result["missing"].items()]
     return "\n\n".join(parts + (["\n".join(wrong + missing)] if wrong or missing else []))

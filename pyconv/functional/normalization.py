@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,16 @@ from pyconv._arguments import flag, real, shown
 from pyconv._arrays import Array, prepare
 from pyconv._threads import get_num_threads
 from pyconv.functional._passes import ALL, Gradients, check_gradient, read_needs
+
+
+class Kept(NamedTuple):
+    """What the gradients need of a forward: the input, and of each channel mean, 1 / deviation, and that * weight."""
+
+    x: Array
+    mean: Array
+    scale: Array
+    factor: Array
+
 
 OPTIONAL = ("running_mean", "running_var", "weight", "bias")
 
@@ -75,6 +85,20 @@ def batch_norm(
     >>> mean.tolist(), var.tolist()
     ([0.2], [1.1])
     """
+    return batch_norm_kept(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
+
+
+def batch_norm_kept(
+    input: npt.ArrayLike,
+    running_mean: Array | None,
+    running_var: Array | None,
+    weight: npt.ArrayLike | None,
+    bias: npt.ArrayLike | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Array, Kept]:
+    """What `batch_norm` returns, and what `batch_norm_of_kept` wants to know of it."""
     op = "batch_norm"
     is_training, small = flag(op, "training", training), epsilon(op, eps)
     share = real(op, "momentum", momentum)
@@ -94,7 +118,7 @@ def batch_norm(
     y: Array = np.empty_like(x)
     factor = scale if w is None else scale * w
     _kernels.normalization[x.dtype].normalize(x, mean, factor, b, y, get_num_threads())
-    return y
+    return y, Kept(x, mean, scale, factor)
 
 
 def batch_norm_backward(
@@ -162,12 +186,28 @@ def batch_norm_backward(
     if is_training:
         mean, var = _statistics(x)
     scale = 1 / np.sqrt(var + small)
-    factor = scale if w is None else scale * w
-    dx, dw, db = np.empty_like(dy) if needs_x else None, np.empty_like(scale), np.empty_like(scale)
-    of_batch = is_training and x.size > 0
-    kernels = _kernels.normalization[x.dtype]
-    kernels.normalize_backward(dy, x, mean, scale, factor, of_batch, dx, dw, db, get_num_threads())
+    kept = Kept(x, mean, scale, scale if w is None else scale * w)
+    dx, dw, db = _gradients(dy, kept, is_training, needs_x)
     return dx, dw if needs_w else None, db if needs_b else None
+
+
+def batch_norm_of_kept(grad_output: npt.ArrayLike, kept: Kept) -> tuple[Array, Array, Array]:
+    """The gradients of the call of `batch_norm_kept` in training that returned `kept`."""
+    op = "batch_norm_backward"
+    dy, x, mean, scale, factor = prepare(op, grad_output=grad_output, **kept._asdict())
+    check_gradient(op, dy.shape, x.shape)
+    dx, dw, db = _gradients(dy, Kept(x, mean, scale, factor), True, True)
+    assert dx is not None
+    return dx, dw, db
+
+
+def _gradients(dy: Array, kept: Kept, training: bool, needs_x: bool) -> tuple[Array | None, Array, Array]:
+    x, mean, scale, factor = kept
+    dx, dw, db = np.empty_like(dy) if needs_x else None, np.empty_like(scale), np.empty_like(scale)
+    _kernels.normalization[x.dtype].normalize_backward(
+        dy, x, mean, scale, factor, training and x.size > 0, dx, dw, db, get_num_threads()
+    )
+    return dx, dw, db
 
 
 def epsilon(op: str, eps: object) -> float:

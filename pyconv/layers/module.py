@@ -50,7 +50,8 @@ class Module:
     -----
     What a layer keeps is out of the caller's reach, so that both the array passed in and the array returned may be
     overwritten before `backward`. To that end a layer called in training mode copies its input if it has to keep it;
-    the layers inside a `Sequential`, which pass arrays on that nobody else sees, and `fit` leave that copy out.
+    the layers inside a `Sequential`, which pass arrays on that nobody else sees, and `fit` leave that copy out; there
+    a `ReLU` writes over what the layer before it has given away.
     ``layer.forward(x)`` is ``layer(x)`` without the copy, for callers who promise not to touch `x`.
 
     What is kept stays until the next forward or `eval`. Until then `backward` may be called again, and adds again.

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-import pyconv.functional as F
 from pyconv._arguments import flag, integer, real
 from pyconv._arrays import Array
-from pyconv.functional.normalization import epsilon
+from pyconv.functional.normalization import Kept, batch_norm_kept, batch_norm_of_kept, epsilon
 from pyconv.init import floating
 from pyconv.layers.module import Module, gives_away
 from pyconv.layers.parameter import Parameter
@@ -99,24 +98,22 @@ class BatchNorm2d(Module):
                 f"BatchNorm2d: input must have the shape (N, {self.num_features}, H, W), but its shape is {np.shape(x)}"
             )
         of_batch = self.training or self.running_mean is None
-        weight, bias = (None if p is None else p.data for p in (self.weight, self.bias))
-        y = F.batch_norm(x, self.running_mean, self.running_var, weight, bias, of_batch, self._share(), self.eps)
+        weight, bias = (None if p is None else p._data for p in (self.weight, self.bias))
+        statistics = self.running_mean, self.running_var
+        y, kept = batch_norm_kept(x, *statistics, weight, bias, of_batch, self._share(), self.eps)
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
-        self._keep(x)
+        self._keep(*kept)
         return y
 
     @gives_away
     def backward(self, dy: npt.ArrayLike) -> Array:
         """Return the gradient with respect to the input; add to those of weight and bias."""
-        (x,) = self._recall()
-        weight = None if self.weight is None else self.weight.data
-        dx, dw, db = F.batch_norm_backward(dy, x, None, None, weight, True, self.eps, needs=(True, *(self.affine,) * 2))
-        if self.weight is not None and dw is not None:
+        dx, dw, db = batch_norm_of_kept(dy, Kept(*self._recall()))
+        if self.weight is not None:
             self.weight.accumulate(dw)
-        if self.bias is not None and db is not None:
+        if self.bias is not None:
             self.bias.accumulate(db)
-        assert dx is not None
         return dx
 
     def _share(self) -> float:
