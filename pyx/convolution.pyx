@@ -5,7 +5,6 @@
 # tile.pxd. Arguments were checked above: arrays are C-contiguous, of this module's dtype, and fit the geometry.
 
 from cython.parallel cimport prange, threadid
-from libc.stdlib cimport free
 from libc.string cimport memset
 cimport numpy as cnp
 
@@ -22,8 +21,7 @@ from vector cimport LANES, MAX_LANES, real, splat, vec
 from weight_gradient cimport Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
 
-cdef extern from "stdlib.h" nogil:
-    int posix_memalign(void** memory, size_t alignment, size_t size)
+include "scratch.pxi"
 
 cnp.import_array()
 
@@ -31,7 +29,6 @@ cdef enum:
     SERIAL_WORK = 250_000       # multiply-adds that one thread finishes before a second one has woken up
     RUNS_PER_THREAD = 16        # tasks go to threads in so many runs: even load, few hand-overs
     GROUP_BYTES = 256 * 1024    # planes and outputs of a task with groups in the lanes
-    IDLE_BLOCKS = 8             # scratch blocks kept for the next call: one for each caller at a time
     PLANS = 64                  # plans kept
     PLAN_BYTES = 32 * 1024      # ... if no larger than this
 
@@ -39,38 +36,6 @@ cdef enum Pass:
     FORWARD
     INPUT_GRADIENT
     WEIGHT_GRADIENT
-
-
-cdef class Scratch:
-    """One aligned block of memory that grows to the largest call it has served."""
-
-    cdef void* memory
-    cdef size_t size
-
-    def __dealloc__(self):
-        free(self.memory)
-
-    cdef char* reserve(self, size_t size) except NULL:
-        if size > self.size or self.memory == NULL:
-            free(self.memory)
-            self.memory, self.size = NULL, 0
-            if posix_memalign(&self.memory, CACHE_LINE, larger(size, CACHE_LINE)):
-                self.memory = NULL
-                raise MemoryError(f"no memory for {size} bytes of scratch space")
-            self.size = size
-        return <char*> self.memory
-
-
-cdef list idle = []
-
-
-cdef Scratch borrow():
-    return idle.pop() if idle else Scratch()
-
-
-cdef void give_back(Scratch scratch):
-    if len(idle) < IDLE_BLOCKS:
-        idle.append(scratch)
 
 
 def clear_workspace():

@@ -9,22 +9,28 @@ from geometry cimport smaller
 from vector cimport LANES, MAX_LANES, real, vec, zip_high, zip_low
 
 
-cdef inline void transpose_square(const real* source, Py_ssize_t source_row, Py_ssize_t source_rows, real* target,
-                                  Py_ssize_t target_row, Py_ssize_t target_rows) noexcept nogil:
-    # A block of LANES x LANES numbers, of which `source_rows` rows may be read (the last stands for the missing ones)
-    # and `target_rows` rows are written. Zipping row i with row i + LANES / 2 is a perfect shuffle of the rows; done
-    # log2(LANES) times it has exchanged all bits of the row index with those of the lane index.
-    cdef vec a[MAX_LANES]
+cdef inline void transpose(vec* a) noexcept nogil:
+    # Of LANES x LANES numbers. Zipping row i with row i + LANES / 2 is a perfect shuffle of the rows; done log2(LANES)
+    # times it has exchanged all bits of the row index with those of the lane index.
     cdef vec b[MAX_LANES]
     cdef Py_ssize_t i, half = LANES // 2, turn
-    for i in range(LANES):
-        a[i] = (<const vec*> (source + smaller(i, source_rows - 1) * source_row))[0]
     for turn in range(4):
         if (1 << turn) < LANES:
             for i in range(half):
                 b[2 * i], b[2 * i + 1] = zip_low(a[i], a[i + half]), zip_high(a[i], a[i + half])
             for i in range(LANES):
                 a[i] = b[i]
+
+
+cdef inline void transpose_square(const real* source, Py_ssize_t source_row, Py_ssize_t source_rows, real* target,
+                                  Py_ssize_t target_row, Py_ssize_t target_rows) noexcept nogil:
+    # A block of LANES x LANES numbers, of which `source_rows` rows may be read (the last stands for the missing ones)
+    # and `target_rows` rows are written.
+    cdef vec a[MAX_LANES]
+    cdef Py_ssize_t i
+    for i in range(LANES):
+        a[i] = (<const vec*> (source + smaller(i, source_rows - 1) * source_row))[0]
+    transpose(a)
     for i in range(LANES):
         if i < target_rows:
             (<vec*> (target + i * target_row))[0] = a[i]

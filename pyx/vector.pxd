@@ -45,6 +45,26 @@ cdef extern from *:
     #define MAX_ROWS 8
     #define STRIP 6
     typedef real vec __attribute__((vector_size(PYCONV_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+    #if defined(__AVX512F__)
+      #include <immintrin.h>
+      #if PYCONV_BITS == 32
+        #define PYCONV_STORE_MASKED(p, mask, a) _mm512_mask_storeu_ps(p, (__mmask16)(mask), (__m512)(a))
+      #else
+        #define PYCONV_STORE_MASKED(p, mask, a) _mm512_mask_storeu_pd(p, (__mmask8)(mask), (__m512d)(a))
+      #endif
+    #else
+      #include <string.h>
+    #endif
+    static inline void store_lanes(real *p, vec a, Py_ssize_t count) {
+    #if defined(__AVX512F__)
+      PYCONV_STORE_MASKED(p, (1u << count) - 1, a);
+    #else
+      if (count == PYCONV_LANES)
+        *(vec *)p = a;
+      else
+        memcpy(p, &a, count * sizeof(real));
+    #endif
+    }
     static inline vec splat(real a) { return a - (vec){0}; }
 
     #define PYCONV_LOW_2 0, 2
@@ -95,6 +115,7 @@ cdef extern from *:
         MAX_LANES                   # the largest LANES of any level
         STRIP                       # vectors across the flatter tiles that leftover rows use
     vec splat(real a) noexcept nogil
+    void store_lanes(real* p, vec a, Py_ssize_t count) noexcept nogil       # the first `count` numbers, 1 to LANES
     vec zip_low(vec a, vec b) noexcept nogil            # a[0], b[0], a[1], b[1], ... from the lower halves
     vec zip_high(vec a, vec b) noexcept nogil           # the same from the upper halves
     vec evens(vec a, vec b) noexcept nogil              # a[0], a[2], ..., b[0], b[2], ...

@@ -1,0 +1,9 @@
+from typing import Any
+
+from numpy import ndarray
+
+Array = ndarray[Any, Any]
+
+def forward(geometry: Array, x: Array, weight: Array, bias: Array | None, y: Array, threads: int) -> None: ...
+def input_gradient(geometry: Array, dy: Array, weight: Array, bias: Array | None, dx: Array, threads: int) -> None: ...
+def clear_workspace() -> None: ...

@@ -1,0 +1,120 @@
+# The plan of a call by Winograd's algorithm: the sum, its tiles, and how they are cut into blocks and panels.
+#
+#     target[m] = sum over c of A' [(G weight[m, c] G') * (B' source[c] B)] A      tile by tile of 4x4 targets
+#
+# Tiles are numbered along a row of tiles, down the picture, and on through the images. A block is a band of whole rows
+# of tiles (of several images, if they are small), or a piece of a wide one; a panel is a few vectors of channels m.
+#
+#     V (point, tile / ROWS, c / LANES, ROWS, LANES)      the source of a block, transformed
+#     U (point, c, panel)                                 the weights of a panel, transformed
+#     M (point, tile, panel)                              the 36 products of a block and a panel
+#
+# Numbers: V takes 2.25 times the block's source. A product reads a panel of U once per ROWS tiles and all of V once per
+# panel, which is 64 / ROWS and 1.3 bytes a cycle from wherever they are, so both may lie in the L3; what must not happen
+# is that U comes from memory for every block.
+
+from geometry cimport Geometry, ceil_div, larger, smaller
+from vector cimport LANES, PANEL, ROWS, real
+from winograd_matrices cimport OUTPUTS, POINTS, SPAN
+from workspace cimport Carver, carve
+
+cdef enum:
+    BLOCK_BYTES = 800 * 1024        # V and M of a block: most of a private L2
+    MOST_TILES = 64                 # of a block
+    LEAST_TILES = 24
+    STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads
+    KEPT_BYTES = 4 * 1024 * 1024    # U up to this is made once for all blocks; beyond, a panel at a time
+
+cdef struct Winograd:
+    Py_ssize_t n, groups, m, c                      # m and c per group
+    Py_ssize_t source_h, source_w, target_h, target_w
+    Py_ssize_t top, left                            # target 0 starts reading at source -top, -left
+    Py_ssize_t weight_m, weight_c, weight_group     # distances in the weight array
+    bint flipped                                    # taps run backwards
+    Py_ssize_t down, across                         # tiles of an image
+    Py_ssize_t c_blocks, vectors, panels            # vectors of channels c; of channels m, and their division
+    # the cut into blocks
+    Py_ssize_t rows, columns                        # rows of tiles of a block, tiles of such a row
+    Py_ssize_t row_bands, column_bands, blocks
+    Py_ssize_t tiles                                # of a block, rounded up to ROWS
+    bint staged                                     # V of many blocks first, for all threads, then panel by panel
+    Py_ssize_t stage                                # blocks that are transformed together
+    Py_ssize_t parts                                # into which a stage's products with a panel are divided
+    Py_ssize_t v_point, v_block, u_point, u_panel, m_point      # numbers per point, block, panel
+    Py_ssize_t* at                                  # [c] of a row of V
+
+
+cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient) noexcept nogil:
+    w.n, w.groups, w.flipped = g.n, g.groups, input_gradient
+    if input_gradient:
+        w.m, w.c = g.ic // g.groups, g.oc // g.groups
+        w.source_h, w.source_w, w.target_h, w.target_w = g.oh, g.ow, g.ih, g.iw
+        w.top, w.left = 2 - g.pad_top, 2 - g.pad_left
+        w.weight_m, w.weight_c = 9, 9 * w.m
+    else:
+        w.m, w.c = g.oc // g.groups, g.ic // g.groups
+        w.source_h, w.source_w, w.target_h, w.target_w = g.ih, g.iw, g.oh, g.ow
+        w.top, w.left = g.pad_top, g.pad_left
+        w.weight_m, w.weight_c = 9 * w.c, 9
+    w.weight_group = 9 * w.m * w.c
+    w.down, w.across = ceil_div(w.target_h, OUTPUTS), ceil_div(w.target_w, OUTPUTS)
+    w.c_blocks, w.vectors = ceil_div(w.c, LANES), ceil_div(w.m, LANES)
+
+
+cdef inline Py_ssize_t divide(Py_ssize_t count, Py_ssize_t most, Py_ssize_t threads) noexcept nogil:
+    # Into how many parts, of at most `most`, to divide `count`: as many for each thread where that costs little.
+    cdef Py_ssize_t parts = ceil_div(count, most), even = ceil_div(parts, threads) * threads
+    return even if even <= count and 2 * even <= 3 * parts + 1 else parts
+
+
+cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
+    # `panels`: their number, if weights come packed, else 0. No sum depends on the cut, so it may depend on anything.
+    cdef Py_ssize_t rows = w.n * w.down, width, wanted, bytes_of_tile, u_bytes
+    w.panels = panels if panels else divide(w.vectors, PANEL, threads)
+    width = ceil_div(w.vectors, w.panels) * LANES
+    u_bytes = POINTS * w.groups * w.c * w.vectors * LANES * sizeof(real)
+    bytes_of_tile = POINTS * (w.c_blocks * LANES + width) * sizeof(real)
+    wanted = smaller(larger(BLOCK_BYTES // bytes_of_tile, LEAST_TILES), MOST_TILES)
+    w.staged = u_bytes > KEPT_BYTES
+    if w.staged:
+        wanted = MOST_TILES
+    if 4 * w.across > 5 * wanted:
+        w.rows = 1
+        w.column_bands = ceil_div(w.across, wanted)
+        w.columns = ceil_div(ceil_div(w.across, w.column_bands), ROWS) * ROWS
+        w.column_bands = ceil_div(w.across, w.columns)
+    else:
+        w.columns, w.column_bands = w.across, 1
+        w.rows = larger(wanted // w.across, 1)
+        if not w.staged and w.groups == 1 and ceil_div(rows, w.rows) < 8 * threads:
+            w.rows = ceil_div(rows, divide(rows, w.rows, threads))
+    w.row_bands = ceil_div(rows, w.rows)
+    w.blocks = w.row_bands * w.column_bands
+    if w.groups * w.blocks < threads or (w.groups * w.blocks < 8 * threads and w.groups * w.blocks % threads):
+        w.staged = True
+    w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
+    w.v_point = w.tiles * w.c_blocks * LANES + LANES        # a line more: points must not share cache sets
+    w.v_block = POINTS * w.v_point
+    w.u_point = w.c * width + LANES
+    w.u_panel = POINTS * w.u_point
+    w.m_point = w.tiles * width + LANES
+    w.stage = w.parts = 1
+    if w.staged:
+        w.stage = smaller(larger(STAGE_BYTES // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
+        w.stage = ceil_div(w.blocks, ceil_div(w.blocks, w.stage))
+        while (w.panels * w.parts < threads or w.panels * w.parts % threads and w.panels < 8 * threads) \
+                and w.parts < w.stage and w.parts < 4 * threads:
+            w.parts += 1
+
+
+cdef inline Py_ssize_t panel_start(const Winograd* w, Py_ssize_t panel) noexcept nogil:
+    # The first channel m of a panel.
+    return panel * w.vectors // w.panels * LANES
+
+
+cdef inline void carve_offsets(Winograd* w, Carver* carver) noexcept nogil:
+    cdef Py_ssize_t i
+    w.at = <Py_ssize_t*> carve(carver, w.c, sizeof(Py_ssize_t))
+    if w.at != NULL:
+        for i in range(w.c):
+            w.at[i] = i // LANES * ROWS * LANES + i % LANES

@@ -1,0 +1,251 @@
+# The transforms of Winograd's algorithm on their way from and to the arrays: source to V, weights to U, M to target.
+#
+# Channels are in the lanes. A piece of the source is transposed on its way in (panel.pxd), and a row of outputs on its
+# way out; between the two every transform is plain arithmetic on whole vectors, whatever the size of the picture, and
+# tiles need no more padding than that of their last row and column. (With tiles in the lanes nothing is transposed, but
+# rows are split into four phases, small pictures leave lanes empty, and 36 sums of one tile lie far apart.)
+
+from libc.string cimport memset
+
+from geometry cimport larger, smaller
+from panel cimport pack_panel, transpose, transpose_square
+from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, store_lanes, vec
+from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, line_of_data, line_of_output, line_of_weight)
+from winograd_plan cimport Winograd, panel_start
+from workspace cimport Carver, carve
+
+cdef enum:
+    RUN = 8             # tiles whose lines are transformed downwards, then across: they stay in L1
+    WEIGHTS = 16        # channels c whose weights are transposed at a time
+
+cdef struct Window:
+    # The part of the source that a block of tiles reads, and where its rows and columns of tiles are.
+    Py_ssize_t row, rows            # of tiles, through all images
+    Py_ssize_t column, columns      # of tiles
+    Py_ssize_t first, width         # source columns
+    Py_ssize_t before               # columns of padding left of them
+
+cdef struct Loom:
+    # Scratch memory of a thread.
+    real* plane         # [source rows of an image][width][LANES] the source of a block, transposed
+    real* lines         # [SPAN][OUTPUTS * RUN + 2][LANES]
+    real* taps          # [WEIGHTS * 9][panel]
+    Py_ssize_t* tap_at  # [WEIGHTS * 9]
+
+
+cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
+    cdef Py_ssize_t rows = OUTPUTS * smaller(w.rows, w.down) + 2, columns = OUTPUTS * w.columns + 2
+    k.plane = <real*> carve(carver, rows * smaller(columns, w.source_w) * LANES, sizeof(real))
+    k.lines = <real*> carve(carver, SPAN * (OUTPUTS * RUN + 2) * LANES, sizeof(real))
+    k.taps = <real*> carve(carver, WEIGHTS * 9 * PANEL * LANES, sizeof(real))
+    k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * 9, sizeof(Py_ssize_t))
+
+
+cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil:
+    cdef Window b
+    cdef Py_ssize_t start, end
+    b.row, b.column = block // w.column_bands * w.rows, block % w.column_bands * w.columns
+    b.rows, b.columns = smaller(w.rows, w.n * w.down - b.row), smaller(w.columns, w.across - b.column)
+    start = b.column * OUTPUTS - w.left
+    end = start + b.columns * OUTPUTS + 2
+    b.first = smaller(larger(start, 0), w.source_w)
+    b.width = larger(smaller(end, w.source_w) - b.first, 0)
+    b.before = b.first - start
+    return b
+
+
+cdef inline void transpose_run(real* to, const real* source, Py_ssize_t channel, Py_ssize_t channels,
+                               Py_ssize_t count) noexcept nogil:
+    # to[i, lane] = source[lane, i], channels `channel` apart; lanes beyond `channels` hold some number of the last one.
+    cdef Py_ssize_t i = 0, lane
+    if count < LANES:
+        for i in range(count):
+            for lane in range(LANES):
+                to[i * LANES + lane] = source[smaller(lane, channels - 1) * channel + i]
+        return
+    while i < count:
+        i = smaller(i, count - LANES)
+        transpose_square(source + i, channel, channels, to + i * LANES, LANES, LANES)
+        i += LANES
+
+
+cdef inline void open_rows(real* plane, const Winograd* w, const Window* b, const real* source, Py_ssize_t channels,
+                           Py_ssize_t y, Py_ssize_t end) noexcept nogil:
+    # plane[i] = the b.width numbers of source row y + i that the window sees; zeros where there is no such row.
+    cdef Py_ssize_t row = b.width * LANES, area = w.source_h * w.source_w, inside
+    while y < end and y < 0:
+        memset(plane, 0, row * sizeof(real))
+        plane += row
+        y += 1
+    inside = smaller(end, w.source_h)
+    if b.width == w.source_w and y < inside:
+        transpose_run(plane, source + y * w.source_w, area, channels, (inside - y) * w.source_w)
+        plane += (inside - y) * row
+        y = inside
+    while y < inside:
+        transpose_run(plane, source + y * w.source_w + b.first, area, channels, b.width)
+        plane += row
+        y += 1
+    if y < end:
+        memset(plane, 0, (end - y) * row * sizeof(real))
+
+
+cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile, const real* plane,
+                               real* lines) noexcept nogil:
+    # One row of tiles, from number `tile` of the block on.  plane (6, b.width, LANES)
+    cdef Py_ssize_t start, x, count, i, j, line = (OUTPUTS * RUN + 2) * LANES
+    cdef real* to
+    start = 0
+    while start < b.columns:
+        count = smaller(RUN, b.columns - start)
+        for j in range(OUTPUTS * count + 2):
+            x = OUTPUTS * start + j - b.before
+            if 0 <= x < b.width:
+                line_of_data(lines + j * LANES, line, plane + x * LANES, b.width * LANES)
+            else:
+                for i in range(SPAN):
+                    (<vec*> (lines + i * line + j * LANES))[0] = splat(0)
+        for j in range(count):
+            to = v + tile // ROWS * ROWS * w.c_blocks * LANES + tile % ROWS * LANES
+            for i in range(SPAN):
+                line_of_data(to + i * SPAN * w.v_point, w.v_point, lines + i * line + j * OUTPUTS * LANES, LANES)
+            tile += 1
+        start += RUN
+
+
+cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
+                                  Py_ssize_t c_block, const real* source) noexcept nogil:
+    # V of a block, for one vector of channels c.  source (n, groups * c, source_h, source_w)
+    cdef Window b = window_of(w, block)
+    cdef Py_ssize_t row = b.row, last = b.row + b.rows, image, y, opened, tile = 0, i
+    cdef Py_ssize_t c = c_block * LANES, channels = smaller(LANES, w.c - c)
+    cdef const real* first
+    v += c_block * ROWS * LANES
+    while row < last:
+        image = row // w.down
+        first = source + ((image * w.groups + group) * w.c + c) * w.source_h * w.source_w
+        y = row % w.down * OUTPUTS - w.top
+        opened = 0
+        while row < last and row // w.down == image:
+            i = OUTPUTS * (row % w.down) - w.top - y
+            open_rows(k.plane + opened * b.width * LANES, w, &b, first, channels, y + opened, y + i + SPAN)
+            opened = i + SPAN
+            transform_row(v, w, &b, tile, k.plane + i * b.width * LANES, k.lines)
+            tile += b.columns
+            row += 1
+    # The last rows of the register tile are computed and thrown away; whatever is there should not be slow.
+    while tile < w.tiles:
+        for i in range(POINTS):
+            (<vec*> (v + i * w.v_point + tile // ROWS * ROWS * w.c_blocks * LANES + tile % ROWS * LANES))[0] = splat(0)
+        tile += 1
+
+
+cdef inline void transform_weights(real* u, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,
+                                   const real* weight) noexcept nogil:
+    # U of a panel.  weight: the array of all groups
+    cdef Py_ssize_t m = panel_start(w, panel), width = panel_start(w, panel + 1) - m
+    cdef Py_ssize_t c, i, j, lane, count, step = 9 * width
+    cdef real between[3 * SPAN * MAX_LANES]
+    cdef const real* taps
+    cdef const real* end = weight + w.groups * w.weight_group
+    weight += group * w.weight_group + m * w.weight_m
+    for i in range(WEIGHTS * 9):
+        k.tap_at[i] = i // 9 * w.weight_c + i % 9
+    c = 0
+    while c < w.c:
+        count = smaller(WEIGHTS, w.c - c)
+        pack_panel(k.taps, width, weight + c * w.weight_c, w.weight_m, smaller(width, w.m - m), k.tap_at, count * 9,
+                   end)
+        for i in range(count):
+            lane = 0
+            while lane < width:
+                taps = k.taps + i * step + lane
+                for j in range(3):
+                    if w.flipped:
+                        line_of_weight(between + j * LANES, 3 * LANES, taps + (8 - j) * width, -3 * width)
+                    else:
+                        line_of_weight(between + j * LANES, 3 * LANES, taps + j * width, 3 * width)
+                for j in range(SPAN):
+                    line_of_weight(u + j * SPAN * w.u_point + (c + i) * width + lane, w.u_point,
+                                   between + j * 3 * LANES, LANES)
+                lane += LANES
+        c += WEIGHTS
+
+
+cdef inline void transform_tile(real* pixels, Py_ssize_t row, const real* m, Py_ssize_t m_point, vec bias,
+                                vec* doubt) noexcept nogil:
+    # pixels[i * row + j, lane] = one tile of outputs. `doubt` becomes NaN where a number is not finite, or nearly not.
+    cdef real between[OUTPUTS * SPAN * MAX_LANES]
+    cdef vec y[OUTPUTS]
+    cdef Py_ssize_t i, j
+    for j in range(SPAN):
+        line_of_output(y, m + j * m_point, SPAN * m_point)
+        for i in range(OUTPUTS):
+            (<vec*> (between + (i * SPAN + j) * LANES))[0] = y[i]
+    for i in range(OUTPUTS):
+        line_of_output(y, between + i * SPAN * LANES, LANES)
+        for j in range(OUTPUTS):
+            (<vec*> (pixels + (i * row + j) * LANES))[0] = y[j] + bias
+            doubt[j] = doubt[j] + splat(0) * (y[j] * 1024)
+
+
+cdef inline void store_pixels(real* target, Py_ssize_t channel, Py_ssize_t channels, const real* pixels,
+                              Py_ssize_t count) noexcept nogil:
+    # target[lane, i] = pixels[i, lane]
+    cdef vec a[MAX_LANES]
+    cdef Py_ssize_t i
+    for i in range(LANES):
+        a[i] = (<const vec*> (pixels + i * LANES))[0]
+    transpose(a)
+    if count == LANES and channels == LANES:
+        for i in range(LANES):
+            (<vec*> (target + i * channel))[0] = a[i]
+        return
+    for i in range(LANES):
+        if i < channels:
+            store_lanes(target + i * channel, a[i], count)
+
+
+cdef inline bint transform_products(real* target, const Winograd* w, Py_ssize_t group, Py_ssize_t block,
+                                    Py_ssize_t panel, const real* m, const real* bias) noexcept nogil:
+    # M of a block and a panel to the target (n, groups * m, target_h, target_w); bias padded to whole vectors.
+    # Returns whether any number is in doubt.
+    cdef Window b = window_of(w, block)
+    cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
+    cdef Py_ssize_t area = w.target_h * w.target_w, group_of_tiles = larger(LANES // OUTPUTS, 1)
+    cdef Py_ssize_t pitch = group_of_tiles * OUTPUTS
+    cdef Py_ssize_t r, x, lane, i, j, y, column, tile, channels
+    cdef real pixels[OUTPUTS * MAX_LANES * MAX_LANES]
+    cdef real sums[OUTPUTS * MAX_LANES]
+    cdef vec doubt[OUTPUTS]
+    cdef real total = 0
+    cdef real* to
+    for i in range(OUTPUTS):
+        doubt[i] = splat(0)
+    for r in range(b.rows):
+        y = (b.row + r) % w.down * OUTPUTS
+        x = 0
+        while x < b.columns:
+            tile = r * b.columns + x
+            column = (b.column + x) * OUTPUTS
+            lane = 0
+            while lane < width:
+                channels = smaller(LANES, w.m - first - lane)
+                for i in range(smaller(group_of_tiles, b.columns - x)):
+                    transform_tile(pixels + i * OUTPUTS * LANES, pitch, m + (tile + i) * width + lane, w.m_point,
+                                   (<const vec*> (bias + first + lane))[0], doubt)
+                to = target + ((((b.row + r) // w.down * w.groups + group) * w.m + first + lane) * area
+                               + y * w.target_w + column)
+                for i in range(smaller(OUTPUTS, w.target_h - y)):
+                    j = 0
+                    while j < pitch and column + j < w.target_w:
+                        store_pixels(to + i * w.target_w + j, area, channels, pixels + (i * pitch + j) * LANES,
+                                     smaller(LANES, w.target_w - column - j))
+                        j += LANES
+                lane += LANES
+            x += group_of_tiles
+    for i in range(OUTPUTS):
+        (<vec*> (sums + i * LANES))[0] = doubt[i]
+    for i in range(OUTPUTS * LANES):
+        total += sums[i]
+    return total != 0
