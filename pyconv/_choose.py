@@ -1,4 +1,4 @@
-"""Which kernel serves which geometry: one table, the first row that serves wins, each says why it is there."""
+"""Which kernel serves which pass of which geometry: one table, the first row that serves wins, each says why it is there."""
 
 from __future__ import annotations
 
@@ -7,40 +7,63 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyconv import _kernels
+from pyconv import _kernels, _winograd
 from pyconv._arguments import choice
 from pyconv._arrays import F32, F64
 from pyconv._geometry import Geometry
 from pyconv._im2col import Im2col
 
 ALGORITHMS = ("auto", "direct", "im2col", "winograd")
+PASSES = ("forward", "input_gradient", "weight_gradient")
 
 
 class Row(NamedTuple):
-    """One way to compute a convolution and its gradients."""
+    """One way to compute the passes of a convolution."""
 
     algorithm: str
-    serves: Callable[[Geometry], bool]
-    kernels: dict[np.dtype[Any], Any]  # by dtype: something with the four passes of a kernel module
+    serves: Callable[[Geometry], bool]  # whether it can
+    pays: Callable[[Geometry, str, bool], bool]  # whether "auto" takes it for a pass, given packed weights or not
+    kernels: dict[np.dtype[Any], Any]  # by dtype: something with the passes of a kernel module
+
+
+class Kernels(NamedTuple):
+    """For each pass of one geometry, the kernels that compute it."""
+
+    forward: Any
+    input_gradient: Any
+    weight_gradient: Any
 
 
 def _always(geometry: Geometry) -> bool:
     return True
 
 
+def _whatever(geometry: Geometry, which: str, packed: bool) -> bool:
+    return True
+
+
 TABLE = (
+    # A quarter of the multiplications, for 3x3 kernels without stride or dilation. Where that is less time is measured.
+    Row("winograd", _winograd.serves, _winograd.pays, _kernels.winograd),
     # Serves every geometry, and never writes the windows of a whole picture to memory.
-    Row("direct", _always, _kernels.convolution),
+    Row("direct", _always, _whatever, _kernels.convolution),
     # On request only: it first writes the picture kh*kw times over.
-    Row("im2col", _always, {dtype: Im2col(dtype) for dtype in (F32, F64)}),
+    Row("im2col", _always, _whatever, {dtype: Im2col(dtype) for dtype in (F32, F64)}),
 )
 
 
-def choose(op: str, algorithm: object, geometry: Geometry, dtype: np.dtype[Any]) -> Any:
-    """The kernels to call for `geometry`, in the user's `algorithm` or, for "auto", by the first row that serves."""
+def choose(op: str, algorithm: object, geometry: Geometry, dtype: np.dtype[Any], packed: bool = False) -> Kernels:
+    """The kernels for `geometry`, by the user's `algorithm` or, for "auto", by the first row that pays, pass by pass.
+
+    `packed` says whether the weights will be packed once for many calls.
+    """
     name = choice(op, "algorithm", algorithm, ALGORITHMS)
+    return Kernels(*(_kernels_of(op, name, geometry, dtype, which, packed) for which in PASSES))
+
+
+def _kernels_of(op: str, name: str, geometry: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> Any:
     for row in TABLE:
-        if name in ("auto", row.algorithm) and row.serves(geometry):
+        if row.serves(geometry) and (row.algorithm == name or (name == "auto" and row.pays(geometry, which, packed))):
             return row.kernels[dtype]
     raise ValueError(f"{op}: algorithm {name!r} cannot serve {_describe(geometry)}; use 'auto' or 'direct'")
 

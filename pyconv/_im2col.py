@@ -23,7 +23,6 @@ class Im2col:
         self._columns = _kernels.columns[dtype]
         self._kernels = _kernels.convolution[dtype]
         self._dtype = dtype
-        self.bias_gradient = self._kernels.bias_gradient  # a sum over pixels, which has no columns
 
     def pack_forward(self, geometry: Array, weight: Array, threads: int) -> None:
         """Nothing is worth packing."""

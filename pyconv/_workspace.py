@@ -16,5 +16,5 @@ def clear_workspace() -> None:
     >>> import pyconv as pc
     >>> pc.clear_workspace()
     """
-    for module in _kernels.convolution.values():
+    for module in (*_kernels.convolution.values(), *_kernels.winograd.values()):
         module.clear_workspace()

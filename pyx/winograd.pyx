@@ -21,6 +21,7 @@ from vector cimport LANES, ROWS, real
 from winograd_matrices cimport POINTS
 from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
 from winograd_product cimport product_of
+from winograd_weight_gradient cimport Walk, add_products, describe_walk, transform_gradient, transform_sums
 from winograd_transform cimport Loom, carve_loom, transform_products, transform_source, transform_weights
 from workspace cimport Carver, carve
 
@@ -43,7 +44,8 @@ cdef struct Call:
     const real* bias    # [groups][vectors * LANES]
     real* target
     real* v             # of a stage
-    real* u             # [groups][panels], or NULL
+    bint panel_by_panel # whether each task makes the U that it needs; else it is
+    real* u             # [groups][panels]
     char* doubted       # [n] whether an image must be computed again
     char* base          # scratch of the threads
     size_t own          # ... and its size
@@ -62,7 +64,7 @@ cdef void carve_hand(Hand* h, const Call* call, Carver* carver) noexcept nogil:
     cdef const Winograd* w = &call.w
     carve_loom(&h.loom, w, carver)
     h.v = call.v if w.staged else <real*> carve(carver, w.v_block, sizeof(real))
-    h.u = <real*> carve(carver, w.u_panel if w.staged and call.u == NULL else 0, sizeof(real))
+    h.u = <real*> carve(carver, w.u_panel if call.panel_by_panel else 0, sizeof(real))
     h.m = <real*> carve(carver, POINTS * w.m_point, sizeof(real))
 
 
@@ -122,7 +124,7 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
     cdef Hand h = hand_of(call, thread)
     cdef Py_ssize_t panel = task // call.w.parts, part = task % call.w.parts, i
     cdef const real* u
-    if call.u == NULL:
+    if call.panel_by_panel:
         transform_weights(h.u, &call.w, &h.loom, group, panel, call.weight)
         u = h.u
     else:
@@ -131,14 +133,21 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
         multiply(call, &h, group, first + i, panel, call.v + i * call.w.v_block, u)
 
 
-cdef void run(Call* call, int threads) noexcept nogil:
+cdef void make_panels(const Call* call, int threads) noexcept nogil:
+    cdef Py_ssize_t task
+    # Parallel over panels of U.
+    for task in prange(call.w.groups * call.w.panels, num_threads=threads, schedule="dynamic", chunksize=1,
+                       use_threads_if=threads > 1):
+        make_panel(call, task, threadid())
+
+
+cdef void run(const Call* call, int threads) noexcept nogil:
     cdef Py_ssize_t task, group, first, count
     cdef const Winograd* w = &call.w
     if not w.staged:
-        # Parallel over panels of the weights, then over blocks of the target.
-        for task in prange(0 if call.weight == NULL else w.groups * w.panels, num_threads=threads,
-                           schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
-            make_panel(call, task, threadid())
+        if call.weight != NULL:
+            make_panels(call, threads)
+        # Parallel over blocks of the target: disjoint outputs, V and M private to the thread.
         for task in prange(w.groups * w.blocks, num_threads=threads, schedule="dynamic", chunksize=1,
                            use_threads_if=threads > 1):
             run_block(call, task, threadid())
@@ -157,6 +166,13 @@ cdef void run(Call* call, int threads) noexcept nogil:
             first = first + count
 
 
+cdef class Packed:
+    """The transformed weights of a convolution, for calls that are given them again."""
+
+    cdef Scratch memory
+    cdef Py_ssize_t panels
+
+
 cdef object correlate(geometry, bint input_gradient, source, weight, bias, target, int threads, packed):
     cdef const Geometry* g = <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry)
     cdef Scratch scratch = borrow()
@@ -164,27 +180,31 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     cdef Winograd* w = &call.w
     cdef Py_ssize_t group, width, image
     cdef const real* b = NULL if bias is None else numbers(bias)
-    cdef Carver carver
+    cdef Carver carver, own
+    cdef Hand hand
     cdef real* biases
     describe(w, g, input_gradient)
-    cut(w, 0, threads)
-    call.source, call.weight, call.target = numbers(source), numbers(weight), numbers(target)
+    cut(w, 0 if packed is None else (<Packed> packed).panels, threads)
+    call.panel_by_panel = w.staged and packed is None
+    call.source, call.target = numbers(source), numbers(target)
+    call.weight = numbers(weight) if packed is None else NULL
     width = w.vectors * LANES
     carver.base, carver.used = NULL, 0
+    own.base, own.used = NULL, 0
     for _ in range(2):
         carve_offsets(w, &carver)
         biases = <real*> carve(&carver, w.groups * width, sizeof(real))
         call.doubted = <char*> carve(&carver, w.n, 1)
         call.v = <real*> carve(&carver, w.stage * w.v_block if w.staged else 0, sizeof(real))
-        call.u = <real*> carve(&carver, 0 if w.staged else w.groups * w.panels * w.u_panel, sizeof(real))
-        if w.staged:
-            call.u = NULL
+        if packed is not None:
+            call.u = <real*> (<Packed> packed).memory.memory
+        elif not call.panel_by_panel:
+            call.u = <real*> carve(&carver, w.groups * w.panels * w.u_panel, sizeof(real))
         if carver.base == NULL:
-            call.base = NULL
-            call.own = 0
-            call.own = bytes_of_hand(&call)
-            carver.base, carver.used = scratch.reserve(carver.used + call.own * threads), 0
-    call.base = carver.base + carver.used
+            # Once around to learn the size, again to divide it.
+            carve_hand(&hand, &call, &own)
+            carver.base, carver.used = scratch.reserve(carver.used + own.used * threads), 0
+    call.base, call.own = carver.base + carver.used, own.used
     call.bias = biases
     with nogil:
         memset(biases, 0, w.groups * width * sizeof(real))
@@ -199,14 +219,6 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     give_back(scratch)
 
 
-cdef size_t bytes_of_hand(const Call* call) noexcept nogil:
-    cdef Hand h
-    cdef Carver carver
-    carver.base, carver.used = NULL, 0
-    carve_hand(&h, call, &carver)
-    return carver.used
-
-
 cdef object compute_again(geometry, bint input_gradient, Py_ssize_t image, source, weight, bias, target, int threads):
     # By the direct kernels of the same build.
     direct = import_module(__name__.replace("winograd_", "convolution_"))
@@ -214,6 +226,39 @@ cdef object compute_again(geometry, bint input_gradient, Py_ssize_t image, sourc
     one[0] = 1
     kernel = direct.input_gradient if input_gradient else direct.forward
     kernel(one, source[image:image + 1], weight, bias, target[image:image + 1], threads)
+
+
+cdef object pack(geometry, bint input_gradient, weight, int threads):
+    cdef Packed packed = Packed()
+    cdef Call call
+    cdef Winograd* w = &call.w
+    cdef Py_ssize_t task
+    cdef Scratch scratch = borrow()
+    cdef Carver own
+    cdef Hand hand
+    describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), input_gradient)
+    cut(w, 0, threads)
+    packed.memory, packed.panels = Scratch(), w.panels
+    call.u = <real*> packed.memory.reserve(w.groups * w.panels * w.u_panel * sizeof(real))
+    call.weight, call.panel_by_panel, call.v = numbers(weight), False, NULL
+    own.base, own.used = NULL, 0
+    carve_hand(&hand, &call, &own)
+    call.own = own.used
+    call.base = scratch.reserve(own.used * threads)
+    with nogil:
+        make_panels(&call, threads)
+    give_back(scratch)
+    return packed
+
+
+def pack_forward(geometry, weight, int threads):
+    """The weights as forward() of this geometry uses them, to be handed to it as `packed`."""
+    return pack(geometry, False, weight, threads)
+
+
+def pack_input_gradient(geometry, weight, int threads):
+    """The weights as input_gradient() of this geometry uses them, to be handed to it as `packed`."""
+    return pack(geometry, True, weight, threads)
 
 
 def forward(geometry, x, weight, bias, y, int threads, packed=None):
@@ -224,3 +269,105 @@ def forward(geometry, x, weight, bias, y, int threads, packed=None):
 def input_gradient(geometry, dy, weight, bias, dx, int threads, packed=None):
     """dx = the transposed convolution of dy, plus bias.  dy (n, oc, oh, ow)  bias (ic,) or None  dx (n, ic, ih, iw)"""
     correlate(geometry, True, dy, weight, bias, dx, threads, packed)
+
+
+cdef struct WalkCall:
+    # What all threads share.
+    Walk k
+    const real* x
+    const real* dy
+    real* dw
+    real* v
+    real* d
+    real* s
+    Py_ssize_t* at      # [tiles of a stage], and for the taps
+    char* doubted       # one
+    char* base
+    size_t own
+
+
+cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t task,
+                         Py_ssize_t thread) noexcept nogil:
+    # One vector of channels of one block: of x, or of dy.
+    cdef const Walk* k = &call.k
+    cdef const Winograd* w = &k.w
+    cdef Py_ssize_t both = w.c_blocks + w.vectors, block = task // both, i = task % both
+    cdef Loom loom
+    cdef Carver carver
+    carver.base, carver.used = call.base + thread * call.own, 0
+    carve_loom(&loom, w, &carver)
+    if i < w.c_blocks:
+        transform_source(call.v + block * w.tiles * LANES, w, &loom, group, first + block, i, call.x)
+    else:
+        i -= w.c_blocks
+        transform_gradient(call.d + block * w.tiles * width_of(w, i), k, &loom, group, first + block, i, call.dy)
+
+
+cdef inline Py_ssize_t width_of(const Winograd* w, Py_ssize_t vector) noexcept nogil:
+    # Of the panel that a vector of channels m belongs to.
+    cdef Py_ssize_t panel = ((vector + 1) * w.panels - 1) // w.vectors
+    return panel_start(w, panel + 1) - panel_start(w, panel)
+
+
+cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py_ssize_t task,
+                    Py_ssize_t thread) noexcept nogil:
+    cdef const Walk* k = &call.k
+    cdef const Winograd* w = &k.w
+    cdef Py_ssize_t panel = task // k.c_parts, part = task % k.c_parts, i
+    cdef Py_ssize_t first = part * w.c_blocks // k.c_parts, last = (part + 1) * w.c_blocks // k.c_parts
+    cdef real* s = call.s + panel * k.s_panel
+    cdef Loom loom
+    cdef Carver carver
+    if stage == 0:
+        memset(s + first * k.s_block, 0, (last - first) * k.s_block * sizeof(real))
+    add_products(k, panel, first, last, smaller(w.stage, w.blocks - stage * w.stage) * w.tiles, call.at, call.v, call.d, s)
+    if stage == k.stages - 1:
+        carver.base, carver.used = call.base + thread * call.own, 0
+        carve_loom(&loom, w, &carver)
+        for i in range(9 * LANES):
+            loom.tap_at[i] = i
+        for i in range(first, last):
+            if transform_sums(call.dw, k, group, panel, i, loom.tap_at, s + i * k.s_block, loom.taps):
+                call.doubted[0] = 1
+
+
+def weight_gradient(geometry, x, dy, dw, int threads):
+    """dw = dy correlated with x.  x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, 3, 3), overwritten"""
+    cdef Scratch scratch = borrow()
+    cdef WalkCall call
+    cdef Walk* k = &call.k
+    cdef Winograd* w = &k.w
+    cdef Py_ssize_t group, stage, task, i
+    cdef Carver carver, own
+    cdef Loom loom
+    describe_walk(k, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), threads)
+    call.x, call.dy, call.dw = numbers(x), numbers(dy), numbers(dw)
+    carver.base, carver.used = NULL, 0
+    own.base, own.used = NULL, 0
+    for _ in range(2):
+        call.at = <Py_ssize_t*> carve(&carver, k.tiles, sizeof(Py_ssize_t))
+        call.doubted = <char*> carve(&carver, 1, 1)
+        call.v = <real*> carve(&carver, POINTS * w.v_point, sizeof(real))
+        call.d = <real*> carve(&carver, POINTS * k.d_point, sizeof(real))
+        call.s = <real*> carve(&carver, w.panels * k.s_panel, sizeof(real))
+        if carver.base == NULL:
+            carve_loom(&loom, w, &own)
+            carver.base, carver.used = scratch.reserve(carver.used + own.used * threads), 0
+    call.base, call.own = carver.base + carver.used, own.used
+    call.doubted[0] = 0
+    for i in range(k.tiles):
+        call.at[i] = i * LANES
+    with nogil:
+        for group in range(w.groups):
+            for stage in range(k.stages):
+                # Parallel over pieces of V and D, then over pieces of S: a sum belongs to one thread.
+                for task in prange(smaller(w.stage, w.blocks - stage * w.stage) * (w.c_blocks + w.vectors),
+                                   num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
+                    stage_pictures(&call, group, stage * w.stage, task, threadid())
+                for task in prange(w.panels * k.c_parts, num_threads=threads, schedule="dynamic", chunksize=1,
+                                   use_threads_if=threads > 1):
+                    add_stage(&call, group, stage, task, threadid())
+    give_back(scratch)
+    if call.doubted[0]:
+        direct = import_module(__name__.replace("winograd_", "convolution_"))
+        direct.weight_gradient(geometry, x, dy, dw, threads)

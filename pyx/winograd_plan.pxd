@@ -40,6 +40,7 @@ cdef struct Winograd:
     bint staged                                     # V of many blocks first, for all threads, then panel by panel
     Py_ssize_t stage                                # blocks that are transformed together
     Py_ssize_t parts                                # into which a stage's products with a panel are divided
+    Py_ssize_t v_rows                               # tiles that lie together in V: ROWS
     Py_ssize_t v_point, v_block, u_point, u_panel, m_point      # numbers per point, block, panel
     Py_ssize_t* at                                  # [c] of a row of V
 
@@ -93,6 +94,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     if w.groups * w.blocks < threads or (w.groups * w.blocks < 8 * threads and w.groups * w.blocks % threads):
         w.staged = True
     w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
+    w.v_rows = ROWS
     w.v_point = w.tiles * w.c_blocks * LANES + LANES        # a line more: points must not share cache sets
     w.v_block = POINTS * w.v_point
     w.u_point = w.c * width + LANES

@@ -9,8 +9,8 @@ from libc.string cimport memset
 
 from geometry cimport larger, smaller
 from panel cimport pack_panel, transpose, transpose_square
-from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, store_lanes, vec
-from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, line_of_data, line_of_output, line_of_weight)
+from vector cimport LANES, MAX_LANES, PANEL, real, splat, store_lanes, vec
+from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, line_of_data, line_of_output, line_of_weight, put)
 from winograd_plan cimport Winograd, panel_start
 from workspace cimport Carver, carve
 
@@ -35,7 +35,7 @@ cdef struct Loom:
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
     cdef Py_ssize_t rows = OUTPUTS * smaller(w.rows, w.down) + 2, columns = OUTPUTS * w.columns + 2
-    k.plane = <real*> carve(carver, rows * smaller(columns, w.source_w) * LANES, sizeof(real))
+    k.plane = <real*> carve(carver, rows * smaller(columns, larger(w.source_w, w.target_w)) * LANES, sizeof(real))
     k.lines = <real*> carve(carver, SPAN * (OUTPUTS * RUN + 2) * LANES, sizeof(real))
     k.taps = <real*> carve(carver, WEIGHTS * 9 * PANEL * LANES, sizeof(real))
     k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * 9, sizeof(Py_ssize_t))
@@ -69,21 +69,21 @@ cdef inline void transpose_run(real* to, const real* source, Py_ssize_t channel,
         i += LANES
 
 
-cdef inline void open_rows(real* plane, const Winograd* w, const Window* b, const real* source, Py_ssize_t channels,
-                           Py_ssize_t y, Py_ssize_t end) noexcept nogil:
+cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_ssize_t source_h, Py_ssize_t source_w,
+                           Py_ssize_t channels, Py_ssize_t y, Py_ssize_t end) noexcept nogil:
     # plane[i] = the b.width numbers of source row y + i that the window sees; zeros where there is no such row.
-    cdef Py_ssize_t row = b.width * LANES, area = w.source_h * w.source_w, inside
+    cdef Py_ssize_t row = b.width * LANES, area = source_h * source_w, inside
     while y < end and y < 0:
         memset(plane, 0, row * sizeof(real))
         plane += row
         y += 1
-    inside = smaller(end, w.source_h)
-    if b.width == w.source_w and y < inside:
-        transpose_run(plane, source + y * w.source_w, area, channels, (inside - y) * w.source_w)
+    inside = smaller(end, source_h)
+    if b.width == source_w and y < inside:
+        transpose_run(plane, source + y * source_w, area, channels, (inside - y) * source_w)
         plane += (inside - y) * row
         y = inside
     while y < inside:
-        transpose_run(plane, source + y * w.source_w + b.first, area, channels, b.width)
+        transpose_run(plane, source + y * source_w + b.first, area, channels, b.width)
         plane += row
         y += 1
     if y < end:
@@ -104,9 +104,9 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
                 line_of_data(lines + j * LANES, line, plane + x * LANES, b.width * LANES)
             else:
                 for i in range(SPAN):
-                    (<vec*> (lines + i * line + j * LANES))[0] = splat(0)
+                    put(lines + j * LANES, line, i, splat(0))
         for j in range(count):
-            to = v + tile // ROWS * ROWS * w.c_blocks * LANES + tile % ROWS * LANES
+            to = v + tile // w.v_rows * w.v_rows * w.c_blocks * LANES + tile % w.v_rows * LANES
             for i in range(SPAN):
                 line_of_data(to + i * SPAN * w.v_point, w.v_point, lines + i * line + j * OUTPUTS * LANES, LANES)
             tile += 1
@@ -120,7 +120,8 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
     cdef Py_ssize_t row = b.row, last = b.row + b.rows, image, y, opened, tile = 0, i
     cdef Py_ssize_t c = c_block * LANES, channels = smaller(LANES, w.c - c)
     cdef const real* first
-    v += c_block * ROWS * LANES
+    cdef real* to
+    v += c_block * w.v_rows * LANES
     while row < last:
         image = row // w.down
         first = source + ((image * w.groups + group) * w.c + c) * w.source_h * w.source_w
@@ -128,15 +129,17 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
         opened = 0
         while row < last and row // w.down == image:
             i = OUTPUTS * (row % w.down) - w.top - y
-            open_rows(k.plane + opened * b.width * LANES, w, &b, first, channels, y + opened, y + i + SPAN)
+            open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
+                      y + i + SPAN)
             opened = i + SPAN
             transform_row(v, w, &b, tile, k.plane + i * b.width * LANES, k.lines)
             tile += b.columns
             row += 1
-    # The last rows of the register tile are computed and thrown away; whatever is there should not be slow.
+    # Beyond the last tile: added to nothing by the weight gradient, computed and thrown away by the other passes.
     while tile < w.tiles:
+        to = v + tile // w.v_rows * w.v_rows * w.c_blocks * LANES + tile % w.v_rows * LANES
         for i in range(POINTS):
-            (<vec*> (v + i * w.v_point + tile // ROWS * ROWS * w.c_blocks * LANES + tile % ROWS * LANES))[0] = splat(0)
+            put(to, w.v_point, i, splat(0))
         tile += 1
 
 
@@ -181,11 +184,11 @@ cdef inline void transform_tile(real* pixels, Py_ssize_t row, const real* m, Py_
     for j in range(SPAN):
         line_of_output(y, m + j * m_point, SPAN * m_point)
         for i in range(OUTPUTS):
-            (<vec*> (between + (i * SPAN + j) * LANES))[0] = y[i]
+            put(between + j * LANES, SPAN * LANES, i, y[i])
     for i in range(OUTPUTS):
         line_of_output(y, between + i * SPAN * LANES, LANES)
         for j in range(OUTPUTS):
-            (<vec*> (pixels + (i * row + j) * LANES))[0] = y[j] + bias
+            put(pixels + i * row * LANES, LANES, j, y[j] + bias)
             doubt[j] = doubt[j] + splat(0) * (y[j] * 1024)
 
 

@@ -48,6 +48,7 @@ def load(name: str, dtype: DTypeLike, isa: str | None = None) -> Any:
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 convolution: dict[np.dtype[Any], Any] = {dtype: load("convolution", dtype) for dtype in (FLOAT32, FLOAT64)}
+winograd: dict[np.dtype[Any], Any] = {dtype: load("winograd", dtype) for dtype in (FLOAT32, FLOAT64)}
 columns: dict[np.dtype[Any], Any] = {dtype: load("columns", dtype) for dtype in (FLOAT32, FLOAT64)}
 pool: dict[np.dtype[Any], Any] = {dtype: load("pool", dtype) for dtype in (FLOAT32, FLOAT64)}
 pointwise: dict[np.dtype[Any], Any] = {dtype: load("pointwise", dtype) for dtype in (FLOAT32, FLOAT64)}

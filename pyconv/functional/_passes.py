@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pyconv import _geometry
+from pyconv import _geometry, _kernels
 from pyconv._arguments import flag, is_sequence, shown
 from pyconv._arrays import Array, are_ready, check_out, prepare
-from pyconv._choose import choose
+from pyconv._choose import Kernels, choose
 from pyconv._geometry import Geometry, Shape, pack
 from pyconv._plans import Operation, Plan, recall
 from pyconv._threads import get_num_threads
@@ -27,14 +27,22 @@ class Passes(Plan):
     """The plan of a convolution: the kernels of its passes, and the four-dimensional shapes that they want."""
 
     def __init__(
-        self, geometry: Geometry, kernels: Any, shapes: tuple[Shape, Shape], result: Shape, *, transposed: bool = False
+        self,
+        geometry: Geometry,
+        kernels: Kernels,
+        shapes: tuple[Shape, Shape],
+        result: Shape,
+        dtype: np.dtype[Any],
+        *,
+        transposed: bool = False,
     ) -> None:
         super().__init__(geometry, result)
         n, ic, ih, iw, oc, oh, ow, kh, kw = geometry[:9]
         self.x, self.w, self.y = (n, ic, ih, iw), (oc, ic // geometry.groups, kh, kw), (n, oc, oh, ow)
-        self.forward, self.input_gradient = kernels.forward, kernels.input_gradient
-        self.weight_gradient, self.bias_gradient = kernels.weight_gradient, kernels.bias_gradient
-        self.pack = kernels.pack_input_gradient if transposed else kernels.pack_forward
+        self.forward, self.input_gradient = kernels.forward.forward, kernels.input_gradient.input_gradient
+        self.weight_gradient = kernels.weight_gradient.weight_gradient
+        self.bias_gradient = _kernels.convolution[dtype].bias_gradient  # a sum over pixels by every algorithm
+        self.pack = kernels.input_gradient.pack_input_gradient if transposed else kernels.forward.pack_forward
         self.transposed = transposed
         if transposed:
             self.x, self.y = self.y, self.x
@@ -52,7 +60,7 @@ def plan_convolution(
 ) -> Passes:
     g = _geometry.convolution(op.name, op.axes, *shapes, *settings)
     result = (*shapes[0][: -op.axes - 1], g.oc, *(g.oh, g.ow)[-op.axes :])
-    return Passes(g, choose(op.name, algorithm, g, dtype), shapes, result)
+    return Passes(g, choose(op.name, algorithm, g, dtype), shapes, result, dtype)
 
 
 def plan_transposed(
@@ -60,7 +68,7 @@ def plan_transposed(
 ) -> Passes:
     g = _geometry.transposed(op.name, op.axes, *shapes, *settings)
     result = (*shapes[0][: -op.axes - 1], g.ic, *(g.ih, g.iw)[-op.axes :])
-    return Passes(g, choose(op.name, algorithm, g, dtype), shapes, result, transposed=True)
+    return Passes(g, choose(op.name, algorithm, g, dtype), shapes, result, dtype, transposed=True)
 
 
 def read(
