@@ -18,11 +18,13 @@ cimport numpy as cnp
 
 from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES, ROWS, real
-from winograd_matrices cimport POINTS
+from winograd_matrices cimport POINTS, SPAN
 from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
 from winograd_product cimport product_of
-from winograd_weight_gradient cimport Walk, add_products, describe_walk, transform_gradient, transform_sums
-from winograd_transform cimport Loom, carve_loom, transform_products, transform_source, transform_weights
+from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
+                                 transpose_weights)
+from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, carve_walk, describe_walk,
+                                       transform_gradient, transform_sums)
 from workspace cimport Carver, carve
 
 include "scratch.pxi"
@@ -64,8 +66,8 @@ cdef void carve_hand(Hand* h, const Call* call, Carver* carver) noexcept nogil:
     cdef const Winograd* w = &call.w
     carve_loom(&h.loom, w, carver)
     h.v = call.v if w.staged else <real*> carve(carver, w.v_block, sizeof(real))
-    h.u = <real*> carve(carver, w.u_panel if call.panel_by_panel else 0, sizeof(real))
-    h.m = <real*> carve(carver, POINTS * w.m_point, sizeof(real))
+    h.u = <real*> carve(carver, w.u_panel // SPAN * w.lines if call.panel_by_panel else 0, sizeof(real))
+    h.m = <real*> carve(carver, w.m_block * (ceil_div(w.stage, w.parts) if w.lines < SPAN else 1), sizeof(real))
 
 
 cdef inline Hand hand_of(const Call* call, Py_ssize_t thread) noexcept nogil:
@@ -80,18 +82,28 @@ cdef inline real* packed_panel(const Call* call, Py_ssize_t group, Py_ssize_t pa
     return call.u + (group * call.w.panels + panel) * call.w.u_panel
 
 
-cdef void multiply(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t block, Py_ssize_t panel, const real* v,
-                   const real* u) noexcept nogil:
-    # From V and U of a block and a panel to its targets.
+cdef inline Py_ssize_t first_row(const Winograd* w, Py_ssize_t block) noexcept nogil:
+    # Of tiles, through all images.
+    return block // w.column_bands * w.rows
+
+
+cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t lines,
+                   const real* v, const real* u, real* m) noexcept nogil:
+    # From V of a block and `lines` lines of U of a panel to M.
+    cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), i, point
+    cdef Py_ssize_t rows = smaller(w.rows, w.n * w.down - first_row(w, block))
+    cdef Py_ssize_t tiles = rows * smaller(w.columns, w.across - block % w.column_bands * w.columns)
+    for i in range(lines * SPAN):
+        point = first * SPAN + i
+        product_of(width // LANES)(ceil_div(tiles, ROWS), w.c, w.at, v + point * ROWS * LANES, w.v_rows,
+                                   u + i * w.u_point, m + point * w.m_point)
+
+
+cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_t panel, const real* m) noexcept nogil:
+    # From M to the target.
     cdef const Winograd* w = &call.w
-    cdef Py_ssize_t m = panel_start(w, panel), width = panel_start(w, panel + 1) - m, point, image, row
-    cdef Py_ssize_t tiles
-    row = block // w.column_bands * w.rows
-    tiles = smaller(w.rows, w.n * w.down - row) * smaller(w.columns, w.across - block % w.column_bands * w.columns)
-    for point in range(POINTS):
-        product_of(width // LANES)(ceil_div(tiles, ROWS), w.c, w.at, v + point * w.v_point,
-                                   w.c_blocks * ROWS * LANES, u + point * w.u_point, h.m + point * w.m_point)
-    if transform_products(call.target, w, group, block, panel, h.m, call.bias + group * w.vectors * LANES):
+    cdef Py_ssize_t image, row = first_row(w, block)
+    if transform_products(call.target, w, group, block, panel, m, call.bias + group * w.vectors * LANES):
         for image in range(row // w.down, ceil_div(smaller(row + w.rows, w.n * w.down), w.down)):
             call.doubted[image] = 1
 
@@ -99,7 +111,8 @@ cdef void multiply(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t block
 cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
     cdef Hand h = hand_of(call, thread)
     cdef Py_ssize_t group = task // call.w.panels, panel = task % call.w.panels
-    transform_weights(packed_panel(call, group, panel), &call.w, &h.loom, group, panel, call.weight)
+    transpose_weights(&call.w, &h.loom, group, panel, call.weight)
+    transform_weights(packed_panel(call, group, panel), &call.w, &h.loom, panel, 0, SPAN)
 
 
 cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
@@ -108,7 +121,8 @@ cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexce
     for i in range(call.w.c_blocks):
         transform_source(h.v, &call.w, &h.loom, group, block, i, call.source)
     for i in range(call.w.panels):
-        multiply(call, &h, group, block, i, h.v, packed_panel(call, group, i))
+        multiply(&call.w, block, i, 0, SPAN, h.v, packed_panel(call, group, i), h.m)
+        finish(call, group, block, i, h.m)
 
 
 cdef void stage_source(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t task,
@@ -122,15 +136,28 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
                     Py_ssize_t thread) noexcept nogil:
     # Part task % parts of the stage's `count` blocks from `first` on.
     cdef Hand h = hand_of(call, thread)
-    cdef Py_ssize_t panel = task // call.w.parts, part = task % call.w.parts, i
-    cdef const real* u
+    cdef const Winograd* w = &call.w
+    cdef Py_ssize_t panel = task // w.parts, part = task % w.parts, line = 0, i
+    cdef Py_ssize_t start = part * count // w.parts, end = (part + 1) * count // w.parts
+    cdef const real* u = h.u
     if call.panel_by_panel:
-        transform_weights(h.u, &call.w, &h.loom, group, panel, call.weight)
-        u = h.u
+        transpose_weights(w, &h.loom, group, panel, call.weight)
     else:
         u = packed_panel(call, group, panel)
-    for i in range(part * count // call.w.parts, (part + 1) * count // call.w.parts):
-        multiply(call, &h, group, first + i, panel, call.v + i * call.w.v_block, u)
+    if w.lines == SPAN:
+        if call.panel_by_panel:
+            transform_weights(h.u, w, &h.loom, panel, 0, SPAN)
+        for i in range(start, end):
+            multiply(w, first + i, panel, 0, SPAN, call.v + i * w.v_block, u, h.m)
+            finish(call, group, first + i, panel, h.m)
+        return
+    while line < SPAN:
+        transform_weights(h.u, w, &h.loom, panel, line, w.lines)
+        for i in range(start, end):
+            multiply(w, first + i, panel, line, w.lines, call.v + i * w.v_block, u, h.m + (i - start) * w.m_block)
+        line += w.lines
+    for i in range(start, end):
+        finish(call, group, first + i, panel, h.m + (i - start) * w.m_block)
 
 
 cdef void make_panels(const Call* call, int threads) noexcept nogil:
@@ -280,7 +307,6 @@ cdef struct WalkCall:
     real* v
     real* d
     real* s
-    Py_ssize_t* at      # [tiles of a stage], and for the taps
     char* doubted       # one
     char* base
     size_t own
@@ -297,38 +323,37 @@ cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t firs
     carver.base, carver.used = call.base + thread * call.own, 0
     carve_loom(&loom, w, &carver)
     if i < w.c_blocks:
-        transform_source(call.v + block * w.tiles * LANES, w, &loom, group, first + block, i, call.x)
+        transform_source(call.v + block * w.v_block, w, &loom, group, first + block, i, call.x)
     else:
-        i -= w.c_blocks
-        transform_gradient(call.d + block * w.tiles * width_of(w, i), k, &loom, group, first + block, i, call.dy)
-
-
-cdef inline Py_ssize_t width_of(const Winograd* w, Py_ssize_t vector) noexcept nogil:
-    # Of the panel that a vector of channels m belongs to.
-    cdef Py_ssize_t panel = ((vector + 1) * w.panels - 1) // w.vectors
-    return panel_start(w, panel + 1) - panel_start(w, panel)
+        transform_gradient(call.d + block * w.tiles // ROWS * k.d_rows, k, &loom, group, first + block,
+                           i - w.c_blocks, call.dy)
 
 
 cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py_ssize_t task,
                     Py_ssize_t thread) noexcept nogil:
     cdef const Walk* k = &call.k
     cdef const Winograd* w = &k.w
-    cdef Py_ssize_t panel = task // k.c_parts, part = task % k.c_parts, i
+    cdef Py_ssize_t panel = task // k.c_parts, part = task % k.c_parts, i, next
     cdef Py_ssize_t first = part * w.c_blocks // k.c_parts, last = (part + 1) * w.c_blocks // k.c_parts
-    cdef real* s = call.s + panel * k.s_panel
+    cdef Py_ssize_t tiles = smaller(w.stage, w.blocks - stage * w.stage) * w.tiles
+    cdef real* s
     cdef Loom loom
     cdef Carver carver
-    if stage == 0:
-        memset(s + first * k.s_block, 0, (last - first) * k.s_block * sizeof(real))
-    add_products(k, panel, first, last, smaller(w.stage, w.blocks - stage * w.stage) * w.tiles, call.at, call.v, call.d, s)
-    if stage == k.stages - 1:
-        carver.base, carver.used = call.base + thread * call.own, 0
-        carve_loom(&loom, w, &carver)
-        for i in range(9 * LANES):
-            loom.tap_at[i] = i
-        for i in range(first, last):
-            if transform_sums(call.dw, k, group, panel, i, loom.tap_at, s + i * k.s_block, loom.taps):
-                call.doubted[0] = 1
+    carver.base, carver.used = call.base + thread * call.own, 0
+    carve_loom(&loom, w, &carver)
+    s = <real*> carve(&carver, S_VECTORS * k.s_vector if k.stages == 1 else 0, sizeof(real))
+    for i in range(9 * LANES):
+        loom.tap_at[i] = i
+    while first < last:
+        next = smaller(first + S_VECTORS, last)
+        if k.stages > 1:
+            s = call.s + panel * k.s_panel + first * k.s_vector
+        add_products(k, panel, first, next, stage == 0, tiles, call.v, call.d, s)
+        if stage == k.stages - 1:
+            for i in range(first, next):
+                if transform_sums(call.dw, k, group, panel, i, loom.tap_at, s + (i - first) * k.s_vector, loom.taps):
+                    call.doubted[0] = 1
+        first = next
 
 
 def weight_gradient(geometry, x, dy, dw, int threads):
@@ -337,7 +362,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef WalkCall call
     cdef Walk* k = &call.k
     cdef Winograd* w = &k.w
-    cdef Py_ssize_t group, stage, task, i
+    cdef Py_ssize_t group, stage, task
     cdef Carver carver, own
     cdef Loom loom
     describe_walk(k, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), threads)
@@ -345,18 +370,17 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     carver.base, carver.used = NULL, 0
     own.base, own.used = NULL, 0
     for _ in range(2):
-        call.at = <Py_ssize_t*> carve(&carver, k.tiles, sizeof(Py_ssize_t))
+        carve_walk(k, &carver)
         call.doubted = <char*> carve(&carver, 1, 1)
-        call.v = <real*> carve(&carver, POINTS * w.v_point, sizeof(real))
-        call.d = <real*> carve(&carver, POINTS * k.d_point, sizeof(real))
-        call.s = <real*> carve(&carver, w.panels * k.s_panel, sizeof(real))
+        call.v = <real*> carve(&carver, k.tiles // ROWS * w.v_rows, sizeof(real))
+        call.d = <real*> carve(&carver, k.tiles // ROWS * k.d_rows, sizeof(real))
+        call.s = <real*> carve(&carver, w.panels * k.s_panel if k.stages > 1 else 0, sizeof(real))
         if carver.base == NULL:
             carve_loom(&loom, w, &own)
+            carve(&own, S_VECTORS * k.s_vector if k.stages == 1 else 0, sizeof(real))
             carver.base, carver.used = scratch.reserve(carver.used + own.used * threads), 0
     call.base, call.own = carver.base + carver.used, own.used
     call.doubted[0] = 0
-    for i in range(k.tiles):
-        call.at[i] = i * LANES
     with nogil:
         for group in range(w.groups):
             for stage in range(k.stages):

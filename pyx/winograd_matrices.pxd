@@ -44,9 +44,17 @@ cdef extern from *:
     static const real weight_p0 = 1 / WINOGRAD_SLOPE_P, weight_q0 = 1 / WINOGRAD_SLOPE_Q;
     static const real weight_p1 = WINOGRAD_P / WINOGRAD_SLOPE_P, weight_q1 = WINOGRAD_Q / WINOGRAD_SLOPE_Q;
     static const real weight_p2 = WINOGRAD_P2 / WINOGRAD_SLOPE_P, weight_q2 = WINOGRAD_Q2 / WINOGRAD_SLOPE_Q;
+    static const real weight_lines[6][3] = {
+        {1 / (WINOGRAD_P2 * WINOGRAD_Q2), 0, 0},
+        {1 / WINOGRAD_SLOPE_P, WINOGRAD_P / WINOGRAD_SLOPE_P, WINOGRAD_P2 / WINOGRAD_SLOPE_P},
+        {1 / WINOGRAD_SLOPE_P, -WINOGRAD_P / WINOGRAD_SLOPE_P, WINOGRAD_P2 / WINOGRAD_SLOPE_P},
+        {1 / WINOGRAD_SLOPE_Q, WINOGRAD_Q / WINOGRAD_SLOPE_Q, WINOGRAD_Q2 / WINOGRAD_SLOPE_Q},
+        {1 / WINOGRAD_SLOPE_Q, -WINOGRAD_Q / WINOGRAD_SLOPE_Q, WINOGRAD_Q2 / WINOGRAD_SLOPE_Q},
+        {0, 0, 1}};
     """
     const real point_p, point_q, square_p, square_q, cube_p, cube_q
     const real square_sum, square_product, mixed_p, mixed_q
+    const real weight_lines[6][3]
     const real weight_0, weight_p0, weight_p1, weight_p2, weight_q0, weight_q1, weight_q2
 
 cdef enum:
@@ -77,9 +85,9 @@ cdef inline void line_of_data(real* t, Py_ssize_t t_step, const real* d, Py_ssiz
     put(t, t_step, 5, at(d, step, 5) - square_sum * d3 + square_product * d1)
 
 
-cdef inline void line_of_weight(real* u, Py_ssize_t u_step, const real* g, Py_ssize_t step) noexcept nogil:
+cdef inline void line_of_weight(real* u, Py_ssize_t u_step, vec g0, vec g1, vec g2) noexcept nogil:
     # u = G g, 6 from 3
-    cdef vec g0 = at(g, step, 0), g1 = at(g, step, 1), g2 = at(g, step, 2), even, odd
+    cdef vec even, odd
     put(u, u_step, 0, weight_0 * g0)
     even, odd = weight_p0 * g0 + weight_p2 * g2, weight_p1 * g1
     put(u, u_step, 1, even + odd)
@@ -88,6 +96,12 @@ cdef inline void line_of_weight(real* u, Py_ssize_t u_step, const real* g, Py_ss
     put(u, u_step, 3, even + odd)
     put(u, u_step, 4, even - odd)
     put(u, u_step, 5, g2)
+
+
+cdef inline vec weight_number(Py_ssize_t i, const real* g, Py_ssize_t step) noexcept nogil:
+    # Number i of G g. (0 times infinity is NaN: whoever multiplies by such a weight is found out later.)
+    return (weight_lines[i][0] * at(g, step, 0) + weight_lines[i][1] * at(g, step, 1)
+            + weight_lines[i][2] * at(g, step, 2))
 
 
 cdef inline void line_of_output(vec* y, const real* m, Py_ssize_t step) noexcept nogil:

@@ -5,24 +5,31 @@
 # Tiles are numbered along a row of tiles, down the picture, and on through the images. A block is a band of whole rows
 # of tiles (of several images, if they are small), or a piece of a wide one; a panel is a few vectors of channels m.
 #
-#     V (point, tile / ROWS, c / LANES, ROWS, LANES)      the source of a block, transformed
+#     V (tile / ROWS, c / LANES, point, ROWS, LANES)      the source of a block, transformed
 #     U (point, c, panel)                                 the weights of a panel, transformed
 #     M (point, tile, panel)                              the 36 products of a block and a panel
 #
-# Numbers: V takes 2.25 times the block's source. A product reads a panel of U once per ROWS tiles and all of V once per
-# panel, which is 64 / ROWS and 1.3 bytes a cycle from wherever they are, so both may lie in the L3; what must not happen
-# is that U comes from memory for every block.
+# In V the points of a tile are kept close, 512 bytes apart: 36 pages to write at a time cost more than the transform. A
+# product reads a panel of U once per ROWS tiles and all of V once per panel, which is 64 / ROWS and 1.3 bytes a cycle
+# from wherever they are, so both may lie in the L3; what must not happen is that U comes from memory for every block.
 
 from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES, PANEL, ROWS, real
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN
 from workspace cimport Carver, carve
 
+cdef extern from *:
+    """
+    #define V_VECTOR (36 * ROWS * LANES)
+    """
+    const Py_ssize_t V_VECTOR       # numbers of V for ROWS tiles and a vector of channels
+
 cdef enum:
     BLOCK_BYTES = 800 * 1024        # V and M of a block: most of a private L2
     MOST_TILES = 64                 # of a block
     LEAST_TILES = 24
     STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads
+    PANEL_BYTES = 512 * 1024        # U of a panel up to this is made at once; beyond, line by line, so that it stays in L2
     KEPT_BYTES = 4 * 1024 * 1024    # U up to this is made once for all blocks; beyond, a panel at a time
 
 cdef struct Winograd:
@@ -40,8 +47,8 @@ cdef struct Winograd:
     bint staged                                     # V of many blocks first, for all threads, then panel by panel
     Py_ssize_t stage                                # blocks that are transformed together
     Py_ssize_t parts                                # into which a stage's products with a panel are divided
-    Py_ssize_t v_rows                               # tiles that lie together in V: ROWS
-    Py_ssize_t v_point, v_block, u_point, u_panel, m_point      # numbers per point, block, panel
+    Py_ssize_t lines                                # of the 6 lines of points, how many of U are made at a time
+    Py_ssize_t v_rows, v_block, u_point, u_panel, m_point, m_block      # numbers per ROWS tiles, block, point, panel
     Py_ssize_t* at                                  # [c] of a row of V
 
 
@@ -94,19 +101,21 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     if w.groups * w.blocks < threads or (w.groups * w.blocks < 8 * threads and w.groups * w.blocks % threads):
         w.staged = True
     w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
-    w.v_rows = ROWS
-    w.v_point = w.tiles * w.c_blocks * LANES + LANES        # a line more: points must not share cache sets
-    w.v_block = POINTS * w.v_point
-    w.u_point = w.c * width + LANES
+    w.v_rows = w.c_blocks * V_VECTOR
+    w.v_block = w.tiles // ROWS * w.v_rows
+    w.u_point = w.c * width + LANES         # a line more: points must not share cache sets
     w.u_panel = POINTS * w.u_point
     w.m_point = w.tiles * width + LANES
-    w.stage = w.parts = 1
+    w.m_block = POINTS * w.m_point
+    w.stage, w.parts, w.lines = 1, 1, SPAN
     if w.staged:
         w.stage = smaller(larger(STAGE_BYTES // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
         w.stage = ceil_div(w.blocks, ceil_div(w.blocks, w.stage))
         while (w.panels * w.parts < threads or w.panels * w.parts % threads and w.panels < 8 * threads) \
                 and w.parts < w.stage and w.parts < 4 * threads:
             w.parts += 1
+        if w.u_panel * <Py_ssize_t> sizeof(real) > PANEL_BYTES and not panels:
+            w.lines = 1
 
 
 cdef inline Py_ssize_t panel_start(const Winograd* w, Py_ssize_t panel) noexcept nogil:
@@ -119,4 +128,4 @@ cdef inline void carve_offsets(Winograd* w, Carver* carver) noexcept nogil:
     w.at = <Py_ssize_t*> carve(carver, w.c, sizeof(Py_ssize_t))
     if w.at != NULL:
         for i in range(w.c):
-            w.at[i] = i // LANES * ROWS * LANES + i % LANES
+            w.at[i] = i // LANES * V_VECTOR + i % LANES

@@ -2,11 +2,12 @@
 #
 #     c[r, :] = sum over i of a[r, i] * b[i, :]          R rows by V vectors, as in tile.pxd
 #
-# Both operands were laid out for this loop by the transforms: the rows of `a`, whose numbers are broadcast, are at a
-# fixed distance, and `b` is a panel. A call makes `count` tiles, one below the other.
+# The rows of `a`, whose numbers are broadcast, are at a fixed distance, and `b` is a panel. A call makes `count` tiles,
+# one below the other.
 #
-#   product      rows are tiles of the picture, i is the channel: a in blocks [i / LANES][R][LANES]
-#   sums         rows are channels, i is the tile: a in blocks [i][LANES]; added to c
+#   PRODUCT      rows are tiles of the picture, LANES numbers apart, i is the channel; b is one piece
+#   FIRST_SUM    rows are channels, neighbours, i is the tile
+#   SUM          the same, added to c
 #
 # Why the functions are named, and reached through a pointer: see tile.pxd. The sum runs in the order of i, one fused
 # multiply-add at a time, whichever tile computes it.
@@ -24,14 +25,21 @@ cdef enum:
     MOST_ROWS = 8
     MOST_VECTORS = 3
 
+cdef enum Kind:
+    PRODUCT
+    FIRST_SUM
+    SUM
+
 ctypedef void (*product_t)(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a, Py_ssize_t a_count,
                            const real* b, real* c) noexcept nogil
+ctypedef void (*sum_t)(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a, Py_ssize_t a_count,
+                       const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil
 
 
-cdef inline void product(Py_ssize_t R, Py_ssize_t V, Py_ssize_t a_row, bint add, Py_ssize_t count, Py_ssize_t depth,
-                         const Py_ssize_t* at, const real* a, Py_ssize_t a_count, const real* b,
-                         real* c) noexcept nogil:
-    # a: tile n at n * a_count, its number (r, i) at r * a_row + at[i]  b (depth, V * LANES)  c (count * R, V * LANES)
+cdef inline void product(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, Py_ssize_t depth,
+                         const Py_ssize_t* at, const real* a, Py_ssize_t a_count,
+                         const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
+    # a: tile n at n * a_count  b: row i at b_at[i], or one after the other  c (count * R, V * LANES)
     cdef vec acc[MOST_ROWS][MOST_VECTORS]
     cdef vec column[MOST_VECTORS]
     cdef vec* out
@@ -46,54 +54,74 @@ cdef inline void product(Py_ssize_t R, Py_ssize_t V, Py_ssize_t a_row, bint add,
         place = b
         for i in range(depth):
             row = a + at[i]
+            if kind != PRODUCT:
+                place = b + b_at[i]
             for v in range(V):
                 column[v] = (<const vec*> (place + v * LANES))[0]
-            place += V * LANES
+            if kind == PRODUCT:
+                place += V * LANES
             for r in range(R):
-                factor = row[r * a_row]
+                factor = row[r * LANES] if kind == PRODUCT else row[r]
                 for v in range(V):
                     acc[r][v] = acc[r][v] + factor * column[v]
         for r in range(R):
             for v in range(V):
                 out = <vec*> (c + (r * V + v) * LANES)
-                out[0] = out[0] + acc[r][v] if add else acc[r][v]
+                out[0] = out[0] + acc[r][v] if kind == SUM else acc[r][v]
         a += a_count
         c += R * V * LANES
 
 
-cdef inline void product_rowsx3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
-                                Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
-    product(ROWS, 3, LANES, False, count, depth, at, a, a_count, b, c)
+cdef inline void product_x3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                            Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(PRODUCT, ROWS, 3, count, depth, at, a, a_count, NULL, b, c)
 
 
-cdef inline void product_rowsx2(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
-                                Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
-    product(ROWS, 2, LANES, False, count, depth, at, a, a_count, b, c)
+cdef inline void product_x2(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                            Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(PRODUCT, ROWS, 2, count, depth, at, a, a_count, NULL, b, c)
 
 
-cdef inline void product_rowsx1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
-                                Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
-    product(ROWS, 1, LANES, False, count, depth, at, a, a_count, b, c)
+cdef inline void product_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                            Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(PRODUCT, ROWS, 1, count, depth, at, a, a_count, NULL, b, c)
 
 
-cdef inline void sums_rowsx3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
-                             Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
-    product(SUM_ROWS, 3, 1, True, count, depth, at, a, a_count, b, c)
+cdef inline void first_sum_x3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                        Py_ssize_t a_count, const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
+    product(FIRST_SUM, SUM_ROWS, 3, count, depth, at, a, a_count, b_at, b, c)
 
 
-cdef inline void sums_rowsx2(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
-                             Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
-    product(SUM_ROWS, 2, 1, True, count, depth, at, a, a_count, b, c)
+cdef inline void first_sum_x2(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                        Py_ssize_t a_count, const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
+    product(FIRST_SUM, SUM_ROWS, 2, count, depth, at, a, a_count, b_at, b, c)
 
 
-cdef inline void sums_rowsx1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
-                             Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
-    product(SUM_ROWS, 1, 1, True, count, depth, at, a, a_count, b, c)
+cdef inline void first_sum_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                        Py_ssize_t a_count, const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
+    product(FIRST_SUM, SUM_ROWS, 1, count, depth, at, a, a_count, b_at, b, c)
 
 
-cdef inline product_t sums_of(Py_ssize_t vectors) noexcept nogil:
-    return sums_rowsx3 if vectors == 3 else sums_rowsx2 if vectors == 2 else sums_rowsx1
+cdef inline void sum_x3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                        Py_ssize_t a_count, const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
+    product(SUM, SUM_ROWS, 3, count, depth, at, a, a_count, b_at, b, c)
+
+
+cdef inline void sum_x2(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                        Py_ssize_t a_count, const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
+    product(SUM, SUM_ROWS, 2, count, depth, at, a, a_count, b_at, b, c)
+
+
+cdef inline void sum_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                        Py_ssize_t a_count, const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
+    product(SUM, SUM_ROWS, 1, count, depth, at, a, a_count, b_at, b, c)
 
 
 cdef inline product_t product_of(Py_ssize_t vectors) noexcept nogil:
-    return product_rowsx3 if vectors == 3 else product_rowsx2 if vectors == 2 else product_rowsx1
+    return product_x3 if vectors == 3 else product_x2 if vectors == 2 else product_x1
+
+
+cdef inline sum_t sum_of(Py_ssize_t vectors, bint first) noexcept nogil:
+    if first:
+        return first_sum_x3 if vectors == 3 else first_sum_x2 if vectors == 2 else first_sum_x1
+    return sum_x3 if vectors == 3 else sum_x2 if vectors == 2 else sum_x1

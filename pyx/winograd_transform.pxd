@@ -9,9 +9,10 @@ from libc.string cimport memset
 
 from geometry cimport larger, smaller
 from panel cimport pack_panel, transpose, transpose_square
-from vector cimport LANES, MAX_LANES, PANEL, real, splat, store_lanes, vec
-from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, line_of_data, line_of_output, line_of_weight, put)
-from winograd_plan cimport Winograd, panel_start
+from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, store_lanes, vec
+from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, line_of_data, line_of_output, line_of_weight, put,
+                                 weight_number)
+from winograd_plan cimport V_VECTOR, Winograd, panel_start
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -29,7 +30,7 @@ cdef struct Loom:
     # Scratch memory of a thread.
     real* plane         # [source rows of an image][width][LANES] the source of a block, transposed
     real* lines         # [SPAN][OUTPUTS * RUN + 2][LANES]
-    real* taps          # [WEIGHTS * 9][panel]
+    real* taps          # [c][9][panel]
     Py_ssize_t* tap_at  # [WEIGHTS * 9]
 
 
@@ -37,7 +38,7 @@ cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept
     cdef Py_ssize_t rows = OUTPUTS * smaller(w.rows, w.down) + 2, columns = OUTPUTS * w.columns + 2
     k.plane = <real*> carve(carver, rows * smaller(columns, larger(w.source_w, w.target_w)) * LANES, sizeof(real))
     k.lines = <real*> carve(carver, SPAN * (OUTPUTS * RUN + 2) * LANES, sizeof(real))
-    k.taps = <real*> carve(carver, WEIGHTS * 9 * PANEL * LANES, sizeof(real))
+    k.taps = <real*> carve(carver, larger(w.c, LANES) * 9 * PANEL * LANES, sizeof(real))
     k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * 9, sizeof(Py_ssize_t))
 
 
@@ -106,9 +107,9 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
                 for i in range(SPAN):
                     put(lines + j * LANES, line, i, splat(0))
         for j in range(count):
-            to = v + tile // w.v_rows * w.v_rows * w.c_blocks * LANES + tile % w.v_rows * LANES
+            to = v + tile // ROWS * w.v_rows + tile % ROWS * LANES
             for i in range(SPAN):
-                line_of_data(to + i * SPAN * w.v_point, w.v_point, lines + i * line + j * OUTPUTS * LANES, LANES)
+                line_of_data(to + i * SPAN * ROWS * LANES, ROWS * LANES, lines + i * line + j * OUTPUTS * LANES, LANES)
             tile += 1
         start += RUN
 
@@ -121,7 +122,7 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
     cdef Py_ssize_t c = c_block * LANES, channels = smaller(LANES, w.c - c)
     cdef const real* first
     cdef real* to
-    v += c_block * w.v_rows * LANES
+    v += c_block * V_VECTOR
     while row < last:
         image = row // w.down
         first = source + ((image * w.groups + group) * w.c + c) * w.source_h * w.source_w
@@ -137,42 +138,40 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
             row += 1
     # Beyond the last tile: added to nothing by the weight gradient, computed and thrown away by the other passes.
     while tile < w.tiles:
-        to = v + tile // w.v_rows * w.v_rows * w.c_blocks * LANES + tile % w.v_rows * LANES
+        to = v + tile // ROWS * w.v_rows + tile % ROWS * LANES
         for i in range(POINTS):
-            put(to, w.v_point, i, splat(0))
+            put(to, ROWS * LANES, i, splat(0))
         tile += 1
 
 
-cdef inline void transform_weights(real* u, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,
+cdef inline void transpose_weights(const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,
                                    const real* weight) noexcept nogil:
-    # U of a panel.  weight: the array of all groups
-    cdef Py_ssize_t m = panel_start(w, panel), width = panel_start(w, panel + 1) - m
-    cdef Py_ssize_t c, i, j, lane, count, step = 9 * width
-    cdef real between[3 * SPAN * MAX_LANES]
-    cdef const real* taps
+    # The taps of a panel.  weight: the array of all groups
+    cdef Py_ssize_t m = panel_start(w, panel), width = panel_start(w, panel + 1) - m, c = 0, i
     cdef const real* end = weight + w.groups * w.weight_group
     weight += group * w.weight_group + m * w.weight_m
     for i in range(WEIGHTS * 9):
         k.tap_at[i] = i // 9 * w.weight_c + i % 9
-    c = 0
     while c < w.c:
-        count = smaller(WEIGHTS, w.c - c)
-        pack_panel(k.taps, width, weight + c * w.weight_c, w.weight_m, smaller(width, w.m - m), k.tap_at, count * 9,
-                   end)
-        for i in range(count):
-            lane = 0
-            while lane < width:
-                taps = k.taps + i * step + lane
-                for j in range(3):
-                    if w.flipped:
-                        line_of_weight(between + j * LANES, 3 * LANES, taps + (8 - j) * width, -3 * width)
-                    else:
-                        line_of_weight(between + j * LANES, 3 * LANES, taps + j * width, 3 * width)
-                for j in range(SPAN):
-                    line_of_weight(u + j * SPAN * w.u_point + (c + i) * width + lane, w.u_point,
-                                   between + j * 3 * LANES, LANES)
-                lane += LANES
+        pack_panel(k.taps + c * 9 * width, width, weight + c * w.weight_c, w.weight_m, smaller(width, w.m - m),
+                   k.tap_at, smaller(WEIGHTS, w.c - c) * 9, end)
         c += WEIGHTS
+
+
+cdef inline void transform_weights(real* u, const Winograd* w, const Loom* k, Py_ssize_t panel, Py_ssize_t first,
+                                   Py_ssize_t lines) noexcept nogil:
+    # From the taps to `lines` lines of U, from line `first` on.
+    cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), c, lane, i
+    cdef Py_ssize_t step = -width if w.flipped else width
+    cdef const real* g
+    for c in range(w.c):
+        for lane in range(width // LANES):
+            g = k.taps + c * 9 * width + lane * LANES + (8 * width if w.flipped else 0)
+            for i in range(lines):
+                line_of_weight(u + i * SPAN * w.u_point + c * width + lane * LANES, w.u_point,
+                               weight_number(first + i, g, 3 * step),
+                               weight_number(first + i, g + step, 3 * step),
+                               weight_number(first + i, g + 2 * step, 3 * step))
 
 
 cdef inline void transform_tile(real* pixels, Py_ssize_t row, const real* m, Py_ssize_t m_point, vec bias,

@@ -2,25 +2,25 @@
 #
 #     dw[k, c] = G' [sum over tiles of (B' x[c] B) * (A dy[k] A')] G
 #
-#     V (point, c / LANES, tile, LANES)       x of a stage, transformed as in the forward pass
-#     D (point, panel, tile, panel)           dy of a stage, transformed
-#     S (panel, c / LANES, point, LANES, panel)       the sums: 4 times the size of dw
+#     V (tile / ROWS, c / LANES, point, ROWS, LANES)      x of a stage, transformed as in the forward pass
+#     D (tile / ROWS, panel, point, ROWS, panel)          dy of a stage, transformed
+#     S (panel, c / LANES, point, LANES, panel)           the sums: 4 times the size of dw
 #
 # A stage is as many blocks of tiles as the L3 holds of V and D; it is added to S as a whole. The cut into stages depends
-# on the geometry alone, so the order of every sum does too. A task is a panel and a range of channels c.
-
-from libc.string cimport memset
+# on the geometry alone, so the order of every sum does too. A task is a panel and a range of channels c, a few vectors of
+# them at a time, whose S stays in the L2. Where one stage is all, S is never more than that.
 
 from geometry cimport Geometry, ceil_div, larger, smaller
 from panel cimport unpack_panel
-from vector cimport LANES, MAX_LANES, PANEL, real, splat, vec
+from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, vec
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN, line_of_gradient, line_of_weight_gradient, put
-from winograd_plan cimport MOST_TILES, Winograd, describe, panel_start
-from winograd_product cimport SUM_ROWS, sums_of
+from winograd_plan cimport MOST_TILES, V_VECTOR, Winograd, describe, panel_start
+from winograd_product cimport SUM_ROWS, sum_of, sum_t
 from winograd_transform cimport RUN, Loom, Window, open_rows, window_of
 from workspace cimport Carver, carve
 
 cdef enum:
+    S_VECTORS = 4                       # vectors of channels c at a time
     STAGE_NUMBERS = 2 * 1024 * 1024     # of V and D
     LEAST_STAGE = 128                   # tiles: S passes once per stage
 
@@ -28,8 +28,10 @@ cdef struct Walk:
     Winograd w
     Py_ssize_t tiles                    # of a stage
     Py_ssize_t stages
-    Py_ssize_t d_point, d_panel, s_block, s_panel       # numbers per point, panel; per vector of c, panel
+    Py_ssize_t d_rows, s_vector, s_panel        # numbers per ROWS tiles of D; per vector of c, panel
     Py_ssize_t c_parts                  # into which a panel's channels c are divided
+    Py_ssize_t* v_at                    # [tiles]
+    Py_ssize_t* d_at                    # [vectors of a panel][tiles]
 
 
 cdef inline void describe_walk(Walk* k, const Geometry* g, Py_ssize_t threads) noexcept nogil:
@@ -46,28 +48,39 @@ cdef inline void describe_walk(Walk* k, const Geometry* g, Py_ssize_t threads) n
         w.rows = smaller(larger(MOST_TILES // w.across, 1), w.n * w.down)
     w.row_bands = ceil_div(w.n * w.down, w.rows)
     w.blocks = w.row_bands * w.column_bands
-    w.tiles = w.rows * w.columns
+    w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
     wanted = STAGE_NUMBERS // (POINTS * (w.c_blocks * LANES + w.panels * width) * w.tiles)
     wanted = larger(larger(wanted, ceil_div(LEAST_STAGE, w.tiles)), 1)
     k.stages = ceil_div(w.blocks, wanted)
     w.stage = ceil_div(w.blocks, k.stages)
     k.stages = ceil_div(w.blocks, w.stage)
     k.tiles = w.stage * w.tiles
-    w.v_rows = k.tiles
-    w.v_point = w.c_blocks * k.tiles * LANES + LANES
-    k.d_panel = k.tiles * width
-    k.d_point = w.panels * k.d_panel + LANES
-    k.s_block = POINTS * LANES * width
-    k.s_panel = w.c_blocks * k.s_block
+    w.v_rows = w.c_blocks * V_VECTOR
+    w.v_block = w.tiles // ROWS * w.v_rows
+    k.d_rows = w.vectors * V_VECTOR
+    k.s_vector = POINTS * LANES * width
+    k.s_panel = w.c_blocks * k.s_vector
     k.c_parts = 1
     while w.panels * k.c_parts % threads and k.c_parts < w.c_blocks and k.c_parts < 4 * threads:
         k.c_parts += 1
 
 
-cdef inline void gradient_row(real* d, const Walk* k, const Window* b, Py_ssize_t width, const real* plane,
-                              real* lines) noexcept nogil:
-    # One row of tiles.  plane (4, b.width, LANES)  d [tile][width]
+cdef inline void carve_walk(Walk* k, Carver* carver) noexcept nogil:
+    cdef Py_ssize_t i, j
+    k.v_at = <Py_ssize_t*> carve(carver, k.tiles, sizeof(Py_ssize_t))
+    k.d_at = <Py_ssize_t*> carve(carver, PANEL * k.tiles, sizeof(Py_ssize_t))
+    if k.v_at != NULL:
+        for i in range(k.tiles):
+            k.v_at[i] = i // ROWS * k.w.v_rows + i % ROWS * LANES
+            for j in range(PANEL):
+                k.d_at[j * k.tiles + i] = i // ROWS * k.d_rows + i % ROWS * (j + 1) * LANES
+
+
+cdef inline void gradient_row(real* d, const Walk* k, const Window* b, Py_ssize_t tile, Py_ssize_t width,
+                              const real* plane, real* lines) noexcept nogil:
+    # One row of tiles, from number `tile` of the block on.  plane (4, b.width, LANES)
     cdef Py_ssize_t start = 0, x, count, i, j, line = OUTPUTS * RUN * LANES
+    cdef real* to
     while start < b.columns:
         count = smaller(RUN, b.columns - start)
         for j in range(OUTPUTS * count):
@@ -78,45 +91,49 @@ cdef inline void gradient_row(real* d, const Walk* k, const Window* b, Py_ssize_
                 for i in range(SPAN):
                     put(lines + j * LANES, line, i, splat(0))
         for j in range(count):
+            to = d + tile // ROWS * k.d_rows + tile % ROWS * width
             for i in range(SPAN):
-                line_of_gradient(d + i * SPAN * k.d_point, k.d_point, lines + i * line + j * OUTPUTS * LANES, LANES)
-            d += width
+                line_of_gradient(to + i * SPAN * ROWS * width, ROWS * width, lines + i * line + j * OUTPUTS * LANES,
+                                 LANES)
+            tile += 1
         start += RUN
 
 
 cdef inline void transform_gradient(real* d, const Walk* k, Loom* loom, Py_ssize_t group, Py_ssize_t block,
                                     Py_ssize_t vector, const real* dy) noexcept nogil:
-    # D of a block, for one vector of channels k.  d: where the block's tiles start  dy (n, groups * m, oh, ow)
+    # D of a block, for one vector of channels k.  dy (n, groups * m, oh, ow)
     cdef const Winograd* w = &k.w
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t panel = ((vector + 1) * w.panels - 1) // w.vectors, first = panel_start(w, panel)
-    cdef Py_ssize_t width = panel_start(w, panel + 1) - first, m = vector * LANES, row, y, i, tile
+    cdef Py_ssize_t width = panel_start(w, panel + 1) - first, m = vector * LANES, row, y, i, tile = 0
     cdef const real* picture
     b.first = b.column * OUTPUTS
     b.width = smaller(b.columns * OUTPUTS, w.target_w - b.first)
-    d += panel * k.d_panel + m - first
+    d += first // LANES * V_VECTOR + m - first
     for row in range(b.row, b.row + b.rows):
         y = row % w.down * OUTPUTS
         picture = dy + ((row // w.down * w.groups + group) * w.m + m) * w.target_h * w.target_w
         open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, y + OUTPUTS)
-        gradient_row(d, k, &b, width, loom.plane, loom.lines)
-        d += b.columns * width
-    for tile in range(b.rows * b.columns, w.tiles):
+        gradient_row(d, k, &b, tile, width, loom.plane, loom.lines)
+        tile += b.columns
+    while tile < w.tiles:
         for i in range(POINTS):
-            put(d, k.d_point, i, splat(0))
-        d += width
+            put(d + tile // ROWS * k.d_rows + tile % ROWS * width, ROWS * width, i, splat(0))
+        tile += 1
 
 
-cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, Py_ssize_t tiles,
-                              const Py_ssize_t* at, const real* v, const real* d, real* s) noexcept nogil:
-    # Into S of a panel, for vectors first .. last of channels c.
+cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, bint start,
+                              Py_ssize_t tiles, const real* v, const real* d, real* s) noexcept nogil:
+    # Into S of vectors first .. last of channels c, which s points to.
     cdef const Winograd* w = &k.w
-    cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), point, i
+    cdef Py_ssize_t vectors = (panel_start(w, panel + 1) - panel_start(w, panel)) // LANES, point, i
+    cdef sum_t add = sum_of(vectors, start)
+    d += panel_start(w, panel) // LANES * V_VECTOR
     for point in range(POINTS):
         for i in range(first, last):
-            sums_of(width // LANES)(LANES // SUM_ROWS, tiles, at, v + point * w.v_point + i * k.tiles * LANES, SUM_ROWS,
-                                    d + point * k.d_point + panel * k.d_panel,
-                                    s + i * k.s_block + point * LANES * width)
+            add(LANES // SUM_ROWS, tiles, k.v_at, v + i * V_VECTOR + point * ROWS * LANES, SUM_ROWS,
+                k.d_at + (vectors - 1) * k.tiles, d + point * ROWS * vectors * LANES,
+                s + (i - first) * k.s_vector + point * LANES * vectors * LANES)
 
 
 cdef inline bint transform_sums(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block,
