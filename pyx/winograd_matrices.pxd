@@ -98,12 +98,6 @@ cdef inline void line_of_weight(real* u, Py_ssize_t u_step, vec g0, vec g1, vec 
     put(u, u_step, 5, g2)
 
 
-cdef inline vec weight_number(Py_ssize_t i, const real* g, Py_ssize_t step) noexcept nogil:
-    # Number i of G g. (0 times infinity is NaN: whoever multiplies by such a weight is found out later.)
-    return (weight_lines[i][0] * at(g, step, 0) + weight_lines[i][1] * at(g, step, 1)
-            + weight_lines[i][2] * at(g, step, 2))
-
-
 cdef inline void line_of_output(vec* y, const real* m, Py_ssize_t step) noexcept nogil:
     # y = A' m, 4 from 6
     cdef vec m1 = at(m, step, 1), m2 = at(m, step, 2), m3 = at(m, step, 3), m4 = at(m, step, 4)

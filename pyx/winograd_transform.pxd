@@ -10,8 +10,8 @@ from libc.string cimport memset
 from geometry cimport larger, smaller
 from panel cimport pack_panel, transpose, transpose_square
 from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, store_lanes, vec
-from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, line_of_data, line_of_output, line_of_weight, put,
-                                 weight_number)
+from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, at, line_of_data, line_of_output, line_of_weight, put,
+                                weight_lines)
 from winograd_plan cimport V_VECTOR, Winograd, panel_start
 from workspace cimport Carver, carve
 
@@ -30,7 +30,7 @@ cdef struct Loom:
     # Scratch memory of a thread.
     real* plane         # [source rows of an image][width][LANES] the source of a block, transposed
     real* lines         # [SPAN][OUTPUTS * RUN + 2][LANES]
-    real* taps          # [c][9][panel]
+    real* taps          # [vectors of a panel][c][9][LANES]
     Py_ssize_t* tap_at  # [WEIGHTS * 9]
 
 
@@ -146,32 +146,43 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
 
 cdef inline void transpose_weights(const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,
                                    const real* weight) noexcept nogil:
-    # The taps of a panel.  weight: the array of all groups
-    cdef Py_ssize_t m = panel_start(w, panel), width = panel_start(w, panel + 1) - m, c = 0, i
+    # The taps of a panel, a vector of channels m at a time: more rows than that no prefetcher follows.
+    # weight: the array of all groups
+    cdef Py_ssize_t m = panel_start(w, panel), end_m = smaller(panel_start(w, panel + 1), w.m), c, i
     cdef const real* end = weight + w.groups * w.weight_group
-    weight += group * w.weight_group + m * w.weight_m
+    cdef real* taps = k.taps
     for i in range(WEIGHTS * 9):
         k.tap_at[i] = i // 9 * w.weight_c + i % 9
-    while c < w.c:
-        pack_panel(k.taps + c * 9 * width, width, weight + c * w.weight_c, w.weight_m, smaller(width, w.m - m),
-                   k.tap_at, smaller(WEIGHTS, w.c - c) * 9, end)
-        c += WEIGHTS
+    while m < end_m:
+        c = 0
+        while c < w.c:
+            pack_panel(taps + c * 9 * LANES, LANES, weight + group * w.weight_group + m * w.weight_m + c * w.weight_c,
+                       w.weight_m, smaller(LANES, end_m - m), k.tap_at, smaller(WEIGHTS, w.c - c) * 9, end)
+            c += WEIGHTS
+        taps += w.c * 9 * LANES
+        m += LANES
 
 
 cdef inline void transform_weights(real* u, const Winograd* w, const Loom* k, Py_ssize_t panel, Py_ssize_t first,
                                    Py_ssize_t lines) noexcept nogil:
     # From the taps to `lines` lines of U, from line `first` on.
     cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), c, lane, i
-    cdef Py_ssize_t step = -width if w.flipped else width
+    cdef Py_ssize_t step = -LANES if w.flipped else LANES
     cdef const real* g
-    for c in range(w.c):
+    cdef real* to
+    cdef real a, b, d
+    for i in range(first, first + lines):
+        a, b, d = weight_lines[i][0], weight_lines[i][1], weight_lines[i][2]
+        g = k.taps + (8 * LANES if w.flipped else 0)
         for lane in range(width // LANES):
-            g = k.taps + c * 9 * width + lane * LANES + (8 * width if w.flipped else 0)
-            for i in range(lines):
-                line_of_weight(u + i * SPAN * w.u_point + c * width + lane * LANES, w.u_point,
-                               weight_number(first + i, g, 3 * step),
-                               weight_number(first + i, g + step, 3 * step),
-                               weight_number(first + i, g + 2 * step, 3 * step))
+            to = u + (i - first) * SPAN * w.u_point + lane * LANES
+            for c in range(w.c):
+                line_of_weight(to, w.u_point,
+                               a * at(g, step, 0) + b * at(g, step, 3) + d * at(g, step, 6),
+                               a * at(g, step, 1) + b * at(g, step, 4) + d * at(g, step, 7),
+                               a * at(g, step, 2) + b * at(g, step, 5) + d * at(g, step, 8))
+                g += 9 * LANES
+                to += width
 
 
 cdef inline void transform_tile(real* pixels, Py_ssize_t row, const real* m, Py_ssize_t m_point, vec bias,
