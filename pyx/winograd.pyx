@@ -20,10 +20,10 @@ from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES, ROWS, real
 from winograd_matrices cimport POINTS, SPAN
 from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
-from winograd_product cimport product_of
+from winograd_product cimport half_product_of, product_of, product_t
 from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
-                                 transpose_weights)
-from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, carve_walk, describe_walk,
+                                 transpose_weights, window_of)
+from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, carve_walk, describe_walk, fill_up,
                                        transform_gradient, transform_sums)
 from workspace cimport Carver, carve
 
@@ -90,13 +90,20 @@ cdef inline Py_ssize_t first_row(const Winograd* w, Py_ssize_t block) noexcept n
 cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t lines,
                    const real* v, const real* u, real* m) noexcept nogil:
     # From V of a block and `lines` lines of U of a panel to M.
-    cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), i, point
-    cdef Py_ssize_t rows = smaller(w.rows, w.n * w.down - first_row(w, block))
-    cdef Py_ssize_t tiles = rows * smaller(w.columns, w.across - block % w.column_bands * w.columns)
-    for i in range(lines * SPAN):
-        point = first * SPAN + i
-        product_of(width // LANES)(ceil_div(tiles, ROWS), w.c, w.at, v + point * ROWS * LANES, w.v_rows,
-                                   u + i * w.u_point, m + point * w.m_point)
+    cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), tiles = window_of(w, block).tiles
+    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, point
+    cdef product_t multiply_full = product_of(width // LANES), multiply_left = half_product_of(width // LANES)
+    if 2 * left > ROWS:
+        full, left = full + 1, 0
+    v += first * SPAN * ROWS * LANES
+    m += first * SPAN * w.m_point
+    for point in range(lines * SPAN):
+        multiply_full(full, w.c, w.at, v, w.v_rows, u, m)
+        if left:
+            multiply_left(1, w.c, w.at, v + full * w.v_rows, 0, u, m + full * ROWS * width)
+        v += ROWS * LANES
+        u += w.u_point
+        m += w.m_point
 
 
 cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_t panel, const real* m) noexcept nogil:
@@ -324,6 +331,7 @@ cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t firs
     carve_loom(&loom, w, &carver)
     if i < w.c_blocks:
         transform_source(call.v + block * w.v_block, w, &loom, group, first + block, i, call.x)
+        fill_up(call.v + block * w.v_block, w, first + block, i)
     else:
         transform_gradient(call.d + block * w.tiles // ROWS * k.d_rows, k, &loom, group, first + block,
                            i - w.c_blocks, call.dy)
@@ -335,7 +343,8 @@ cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t panel = task // k.c_parts, part = task % k.c_parts, i, next
     cdef Py_ssize_t first = part * w.c_blocks // k.c_parts, last = (part + 1) * w.c_blocks // k.c_parts
-    cdef Py_ssize_t tiles = smaller(w.stage, w.blocks - stage * w.stage) * w.tiles
+    cdef Py_ssize_t end = smaller((stage + 1) * w.stage, w.blocks) - 1
+    cdef Py_ssize_t tiles = (end - stage * w.stage) * w.tiles + (w.tiles if end + 1 < w.blocks else window_of(w, end).tiles)
     cdef real* s
     cdef Loom loom
     cdef Carver carver

@@ -87,6 +87,21 @@ cdef inline void product_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t
     product(PRODUCT, ROWS, 1, count, depth, at, a, a_count, NULL, b, c)
 
 
+cdef inline void half_product_x3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                 Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(PRODUCT, ROWS // 2, 3, count, depth, at, a, a_count, NULL, b, c)
+
+
+cdef inline void half_product_x2(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                 Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(PRODUCT, ROWS // 2, 2, count, depth, at, a, a_count, NULL, b, c)
+
+
+cdef inline void half_product_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                 Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(PRODUCT, ROWS // 2, 1, count, depth, at, a, a_count, NULL, b, c)
+
+
 cdef inline void first_sum_x3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
                         Py_ssize_t a_count, const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
     product(FIRST_SUM, SUM_ROWS, 3, count, depth, at, a, a_count, b_at, b, c)
@@ -119,6 +134,10 @@ cdef inline void sum_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at
 
 cdef inline product_t product_of(Py_ssize_t vectors) noexcept nogil:
     return product_x3 if vectors == 3 else product_x2 if vectors == 2 else product_x1
+
+
+cdef inline product_t half_product_of(Py_ssize_t vectors) noexcept nogil:
+    return half_product_x3 if vectors == 3 else half_product_x2 if vectors == 2 else half_product_x1
 
 
 cdef inline sum_t sum_of(Py_ssize_t vectors, bint first) noexcept nogil:

@@ -10,7 +10,7 @@ from libc.string cimport memset
 from geometry cimport larger, smaller
 from panel cimport pack_panel, transpose, transpose_square
 from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, store_lanes, vec
-from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, at, line_of_data, line_of_output, line_of_weight, put,
+from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_data, line_of_output, line_of_weight, put,
                                 weight_lines)
 from winograd_plan cimport V_VECTOR, Winograd, panel_start
 from workspace cimport Carver, carve
@@ -25,6 +25,7 @@ cdef struct Window:
     Py_ssize_t column, columns      # of tiles
     Py_ssize_t first, width         # source columns
     Py_ssize_t before               # columns of padding left of them
+    Py_ssize_t tiles
 
 cdef struct Loom:
     # Scratch memory of a thread.
@@ -47,6 +48,7 @@ cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil
     cdef Py_ssize_t start, end
     b.row, b.column = block // w.column_bands * w.rows, block % w.column_bands * w.columns
     b.rows, b.columns = smaller(w.rows, w.n * w.down - b.row), smaller(w.columns, w.across - b.column)
+    b.tiles = b.rows * b.columns
     start = b.column * OUTPUTS - w.left
     end = start + b.columns * OUTPUTS + 2
     b.first = smaller(larger(start, 0), w.source_w)
@@ -121,7 +123,6 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
     cdef Py_ssize_t row = b.row, last = b.row + b.rows, image, y, opened, tile = 0, i
     cdef Py_ssize_t c = c_block * LANES, channels = smaller(LANES, w.c - c)
     cdef const real* first
-    cdef real* to
     v += c_block * V_VECTOR
     while row < last:
         image = row // w.down
@@ -136,12 +137,6 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
             transform_row(v, w, &b, tile, k.plane + i * b.width * LANES, k.lines)
             tile += b.columns
             row += 1
-    # Beyond the last tile: added to nothing by the weight gradient, computed and thrown away by the other passes.
-    while tile < w.tiles:
-        to = v + tile // ROWS * w.v_rows + tile % ROWS * LANES
-        for i in range(POINTS):
-            put(to, ROWS * LANES, i, splat(0))
-        tile += 1
 
 
 cdef inline void transpose_weights(const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,

@@ -116,10 +116,21 @@ cdef inline void transform_gradient(real* d, const Walk* k, Loom* loom, Py_ssize
         open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, y + OUTPUTS)
         gradient_row(d, k, &b, tile, width, loom.plane, loom.lines)
         tile += b.columns
-    while tile < w.tiles:
-        for i in range(POINTS):
-            put(d + tile // ROWS * k.d_rows + tile % ROWS * width, ROWS * width, i, splat(0))
-        tile += 1
+    if block + 1 < w.blocks:
+        while tile < w.tiles:
+            for i in range(POINTS):
+                put(d + tile // ROWS * k.d_rows + tile % ROWS * width, ROWS * width, i, splat(0))
+            tile += 1
+
+
+cdef inline void fill_up(real* v, const Winograd* w, Py_ssize_t block, Py_ssize_t c_block) noexcept nogil:
+    # Zeros where a block does not fill V, and another one follows.
+    cdef Py_ssize_t tile = window_of(w, block).tiles, i
+    if block + 1 < w.blocks:
+        while tile < w.tiles:
+            for i in range(POINTS):
+                put(v + c_block * V_VECTOR + tile // ROWS * w.v_rows + tile % ROWS * LANES, ROWS * LANES, i, splat(0))
+            tile += 1
 
 
 cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, bint start,
