@@ -17,8 +17,9 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from geometry cimport Geometry, ceil_div, larger, smaller
-from vector cimport LANES, ROWS, real
-from winograd_matrices cimport POINTS, SPAN
+from vector cimport LANES, MAX_LANES, ROWS, real, vec
+from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, at, line_of_data, line_of_gradient, line_of_output, line_of_weight,
+                                line_of_weight_gradient, put, weight_lines)
 from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
 from winograd_product cimport half_product_of, product_of, product_t
 from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
@@ -404,3 +405,44 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     if call.doubted[0]:
         direct = import_module(__name__.replace("winograd_", "convolution_"))
         direct.weight_gradient(geometry, x, dy, dw, threads)
+
+
+cdef enum Line:
+    DATA
+    WEIGHT
+    OUTPUT
+    GRADIENT
+    WEIGHT_GRADIENT
+
+
+cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
+    # What a line of winograd_matrices.pxd multiplies by, column by column.
+    cdef real column[6 * MAX_LANES]
+    cdef real result[6 * MAX_LANES]
+    cdef vec y[OUTPUTS]
+    cdef Py_ssize_t i, j
+    answer = []
+    for j in range(columns):
+        for i in range(6 * LANES):
+            column[i] = i // LANES == j
+        if line == DATA:
+            line_of_data(result, LANES, column, LANES)
+        elif line == WEIGHT:
+            line_of_weight(result, LANES, at(column, LANES, 0), at(column, LANES, 1), at(column, LANES, 2))
+        elif line == OUTPUT:
+            line_of_output(y, column, LANES)
+            for i in range(OUTPUTS):
+                put(result, LANES, i, y[i])
+        elif line == GRADIENT:
+            line_of_gradient(result, LANES, column, LANES)
+        else:
+            line_of_weight_gradient(result, LANES, column, LANES)
+        answer.append([result[i * LANES] for i in range(rows)])
+    return [list(row) for row in zip(*answer)]
+
+
+def matrices():
+    """B', G, A', A and G', as lists of rows: found out by transforming unit vectors, and G once more from its table."""
+    table = [[weight_lines[i][j] for j in range(3)] for i in range(6)]
+    return (matrix(DATA, 6, 6), matrix(WEIGHT, 6, 3), matrix(OUTPUT, 4, 6), matrix(GRADIENT, 6, 4),
+            matrix(WEIGHT_GRADIENT, 3, 6), table)

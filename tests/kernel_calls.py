@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,12 +15,13 @@ import operations
 import reference
 import reference_pooling
 from pyconv import _kernels
+from tolerance import winograd_bound
 
 
 @dataclass
 class Call:
     """One call of a kernel: `run(geometry, inputs, outputs, threads)`; the shapes, dtypes and values of `expected` are
-    those of the outputs.
+    those of the outputs, to within `atol`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Call:
     inputs: dict[str, np.ndarray | None]
     expected: dict[str, np.ndarray]
     run: Callable
+    atol: float = 0.0
 
     def garbage(self) -> dict[str, np.ndarray]:
         """Outputs full of a value that no sum may start from."""
@@ -82,6 +84,39 @@ def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True
     picture = reference.col2im(cols, case.size, case.kernel, **case.window)
     yield _simple(columns.im2col, "im2col", geometry, {"x": x}, {"cols": patches}, dtype)
     yield _simple(columns.col2im, "col2im", geometry, {"cols": cols}, {"x": picture}, dtype)
+
+
+def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Call]:
+    """All passes of Winograd's algorithm, with the window of `case` replaced by one that it serves.
+
+    It rounds even small whole numbers: the bound is the one that `test_winograd.py` holds it to.
+    """
+    module = _kernels.load("winograd", dtype, isa)
+    case = replace(case, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), output_padding=(0, 0))
+    if min(case.size) == 0 or min(case.out) <= 0 or 0 in (case.n, case.ic, case.oc):
+        return
+    geometry = np.array(case.packed, np.intp)
+    x, w, b, dy = operations.arrays(case, dtype, whole=False)
+    expected = operations.convolve_reference(case, *(a.astype(np.float64) for a in (x, w, b, dy)))
+    forward, backward = "forward", "input_gradient"
+    if case.transposed:
+        forward, backward = backward, forward
+    for name, kernel, inputs in (
+        ("y", forward, {"x": x, "w": w, "b": b}),
+        ("dx", backward, {"dy": dy, "w": w, "b": None}),
+        ("dw", "weight_gradient", {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}),
+    ):
+        call = _simple(getattr(module, kernel), f"winograd {name}", geometry, inputs, {name: expected[name]}, dtype)
+        call.atol = winograd_bound(dtype, case.terms[name], expected[name])
+        yield call
+        if name != "dw":
+            pack = getattr(module, f"pack_{kernel}")
+
+            def run(geometry, inputs, outputs, threads, call=call, pack=pack, kernel=kernel):
+                packed = pack(geometry, inputs["w"], threads)
+                getattr(module, kernel)(geometry, *inputs.values(), *outputs.values(), threads, packed)
+
+            yield replace(call, name=f"{call.name}, packed", run=run)
 
 
 def pool_calls(case: geometries.Pool, dtype, isa: str | None) -> Iterator[Call]:

@@ -17,9 +17,9 @@ import pytest
 
 import geometries
 from children import python
-from kernel_calls import conv_calls, pointwise_calls, pool_calls
+from kernel_calls import conv_calls, pointwise_calls, pool_calls, winograd_calls
 from pyconv import _kernels
-from tolerance import assert_same
+from tolerance import assert_near
 
 FORBIDDEN, READ_ONLY, PAGE = 0, 1, mmap.PAGESIZE
 RUNS_HERE = [isa for isa in _kernels.built if isa in _kernels.supported]
@@ -55,8 +55,12 @@ def walk(isa: str, kind: str, first: int, count: int) -> None:
     dtype = np.dtype(kind).type
     for seed in range(first, first + count):
         case, pool = geometries.conv(seed, transposed=seed % 3 == 0), geometries.pool(seed)
-        calls_of = conv_calls(case, dtype, isa), pool_calls(pool, dtype, isa), pointwise_calls(seed, dtype, isa)
-        for source, calls in zip((case, pool, seed), calls_of, strict=True):
+        for source, calls in (
+            (case, conv_calls(case, dtype, isa)),
+            (case, winograd_calls(case, dtype, isa)),
+            (pool, pool_calls(pool, dtype, isa)),
+            (seed, pointwise_calls(seed, dtype, isa)),
+        ):
             for call in calls:
                 print(f"{call.name} of {source}", flush=True)
                 for at_end in (True, False):
@@ -65,7 +69,7 @@ def walk(isa: str, kind: str, first: int, count: int) -> None:
                     arrays = {k: a if a is None else a.array for k, a in inputs.items()}
                     call.run(call.geometry, arrays, {k: a.array for k, a in outputs.items()}, 1 + seed % 2)
                     for name, expected in call.expected.items():
-                        assert_same(outputs[name].array, expected, f"{name} by {call.name} of {source}")
+                        assert_near(outputs[name].array, expected, call.atol, f"{name} by {call.name} of {source}")
     print("walked", flush=True)
 
 

@@ -22,6 +22,15 @@ def accumulated(dtype, terms: int, *magnitudes: float, passes: int = 1) -> float
     return 2.0 * eps * passes * max(int(terms), 1) * float(np.prod(magnitudes))
 
 
+def winograd_bound(dtype, terms: int, expected) -> float:
+    """Bound of the error of Winograd's algorithm for sums of `terms` products: 32 eps sqrt(terms) max|expected|.
+
+    `terms` errors of random sign, each of eps/2 of a typical result or a few times that after the transforms; the
+    greatest of all pixels is some five times the root of their mean square.
+    """
+    return 32.0 * float(np.finfo(dtype).eps) * max(terms, 1) ** 0.5 * largest(expected)
+
+
 def relative(dtype, operations: int) -> float:
     """Bound of the relative error after `operations` roundings in a row, none of which cancels."""
     return float(np.finfo(dtype).eps) * operations
