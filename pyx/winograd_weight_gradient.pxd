@@ -15,12 +15,13 @@ from panel cimport unpack_panel
 from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, vec
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN, line_of_gradient, line_of_weight_gradient, put
 from winograd_plan cimport MOST_TILES, V_VECTOR, Winograd, describe, panel_start
-from winograd_product cimport SUM_ROWS, sum_of, sum_t
+from winograd_product cimport SUM_ROWS, sum_of
 from winograd_transform cimport RUN, Loom, Window, open_rows, window_of
 from workspace cimport Carver, carve
 
 cdef enum:
     S_VECTORS = 4                       # vectors of channels c at a time
+    CHAIN = 48                          # tiles that are added up before they are added to S: longer chains round more
     STAGE_NUMBERS = 2 * 1024 * 1024     # of V and D
     LEAST_STAGE = 128                   # tiles: S passes once per stage
 
@@ -137,14 +138,22 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
                               Py_ssize_t tiles, const real* v, const real* d, real* s) noexcept nogil:
     # Into S of vectors first .. last of channels c, which s points to.
     cdef const Winograd* w = &k.w
-    cdef Py_ssize_t vectors = (panel_start(w, panel + 1) - panel_start(w, panel)) // LANES, point, i
-    cdef sum_t add = sum_of(vectors, start)
+    cdef Py_ssize_t vectors = (panel_start(w, panel + 1) - panel_start(w, panel)) // LANES, point, i, tile
+    cdef const Py_ssize_t* d_at = k.d_at + (vectors - 1) * k.tiles
+    cdef const real* at
+    cdef const real* by
+    cdef real* to
     d += panel_start(w, panel) // LANES * V_VECTOR
     for point in range(POINTS):
+        by = d + point * ROWS * vectors * LANES
         for i in range(first, last):
-            add(LANES // SUM_ROWS, tiles, k.v_at, v + i * V_VECTOR + point * ROWS * LANES, SUM_ROWS,
-                k.d_at + (vectors - 1) * k.tiles, d + point * ROWS * vectors * LANES,
-                s + (i - first) * k.s_vector + point * LANES * vectors * LANES)
+            at = v + i * V_VECTOR + point * ROWS * LANES
+            to = s + (i - first) * k.s_vector + point * LANES * vectors * LANES
+            tile = 0
+            while tile < tiles:
+                sum_of(vectors, start and tile == 0)(LANES // SUM_ROWS, smaller(CHAIN, tiles - tile), k.v_at + tile, at,
+                                                     SUM_ROWS, d_at + tile, by, to)
+                tile += CHAIN
 
 
 cdef inline bint transform_sums(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block,

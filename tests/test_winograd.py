@@ -33,7 +33,7 @@ def conv(n, ic, oc, size, seed=0, **options):
 
 
 def exact_weight_matrix():
-    """G by the rule of Cook and Toom: (1, t, t^2) / product of (t - u) over the other points; (0, 0, 1) for infinity."""
+    """G by the rule of Cook and Toom: (1, t, t^2) over the product of all (t - u); (0, 0, 1) for infinity."""
     rows = []
     for t in POINTS:
         slope = Fraction(1)
@@ -124,7 +124,9 @@ def test_scaled_data(scale):
     b = np.zeros(case.oc, np.float32)
     wide = [a.astype(np.float64) for a in (x, w, b, dy / np.float32(scale[0]))]
     data = (x, w, b, dy / np.float32(scale[0]))
-    expected, found = (operations.convolve(case, *a, algorithm=how) for a, how in ((wide, "direct"), (data, "winograd")))
+    expected, found = (
+        operations.convolve(case, *a, algorithm=how) for a, how in ((wide, "direct"), (data, "winograd"))
+    )
     for name in ("y", "dx", "dw"):
         bound = winograd_bound(np.float32, case.terms[name], expected[name])
         assert_near(found[name], expected[name].astype(np.float32), bound, name)
@@ -169,12 +171,12 @@ def test_not_finite_as_by_the_direct_kernels(value, which):
 
 
 def test_overflow_inside_the_transform_only():
-    """Large numbers whose sums are finite: no infinity appears on the way."""
-    x = np.full((1, 16, 8, 8), 2e37, np.float32)
+    """Numbers near the largest one, whose sums are finite: no infinity appears on the way."""
+    x = np.random.default_rng(0).choice([-2e38, 2e38], (2, 16, 8, 8)).astype(np.float32)
     w = np.zeros((16, 16, 3, 3), np.float32)
-    w[:, :, 1, 1] = 1
-    w[:, 1::2] *= -1
-    assert_same_bits(F.conv2d(x, w, padding=1, algorithm="winograd"), F.conv2d(x, w, padding=1, algorithm="direct"))
+    w[range(16), range(16), 1, 1] = 1
+    y = F.conv2d(x, w, padding=1, algorithm="winograd")
+    assert_same_bits(y, x)
 
 
 # ------------------------------------------------------------------------------------------------- the same bits
