@@ -1,4 +1,4 @@
-"""Which kernels compute which pass of a geometry: one table, the first row that serves wins, each says why it is there."""
+"""Which kernels compute which pass: one table, the first row that serves wins, and each says why it is there."""
 
 from __future__ import annotations
 

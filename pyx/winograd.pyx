@@ -16,10 +16,10 @@ from cython.parallel cimport prange, threadid
 from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
-from geometry cimport Geometry, ceil_div, larger, smaller
+from geometry cimport Geometry, ceil_div, smaller
 from vector cimport LANES, MAX_LANES, ROWS, real, vec
-from winograd_matrices cimport (OUTPUTS, POINTS, SPAN, at, line_of_data, line_of_gradient, line_of_output, line_of_weight,
-                                line_of_weight_gradient, put, weight_lines)
+from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_data, line_of_gradient, line_of_output,
+                                line_of_weight, line_of_weight_gradient, put, weight_lines)
 from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
 from winograd_product cimport half_product_of, product_of, product_t
 from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
@@ -47,8 +47,8 @@ cdef struct Call:
     const real* bias    # [groups][vectors * LANES]
     real* target
     real* v             # of a stage
-    bint panel_by_panel # whether each task makes the U that it needs; else it is
-    real* u             # [groups][panels]
+    bint panel_by_panel     # whether each task makes the U that it needs
+    real* u             # otherwise: [groups][panels]
     char* doubted       # [n] whether an image must be computed again
     char* base          # scratch of the threads
     size_t own          # ... and its size
@@ -92,13 +92,13 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
                    const real* v, const real* u, real* m) noexcept nogil:
     # From V of a block and `lines` lines of U of a panel to M.
     cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), tiles = window_of(w, block).tiles
-    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, point
+    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, _
     cdef product_t multiply_full = product_of(width // LANES), multiply_left = half_product_of(width // LANES)
     if 2 * left > ROWS:
         full, left = full + 1, 0
     v += first * SPAN * ROWS * LANES
     m += first * SPAN * w.m_point
-    for point in range(lines * SPAN):
+    for _ in range(lines * SPAN):
         multiply_full(full, w.c, w.at, v, w.v_rows, u, m)
         if left:
             multiply_left(1, w.c, w.at, v + full * w.v_rows, 0, u, m + full * ROWS * width)
@@ -137,7 +137,8 @@ cdef void stage_source(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_
                        Py_ssize_t thread) noexcept nogil:
     cdef Hand h = hand_of(call, thread)
     cdef Py_ssize_t i = task // call.w.c_blocks
-    transform_source(call.v + i * call.w.v_block, &call.w, &h.loom, group, first + i, task % call.w.c_blocks, call.source)
+    transform_source(call.v + i * call.w.v_block, &call.w, &h.loom, group, first + i, task % call.w.c_blocks,
+                     call.source)
 
 
 cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t count, Py_ssize_t task,
@@ -267,7 +268,6 @@ cdef object pack(geometry, bint input_gradient, weight, int threads):
     cdef Packed packed = Packed()
     cdef Call call
     cdef Winograd* w = &call.w
-    cdef Py_ssize_t task
     cdef Scratch scratch = borrow()
     cdef Carver own
     cdef Hand hand
@@ -297,7 +297,7 @@ def pack_input_gradient(geometry, weight, int threads):
 
 
 def forward(geometry, x, weight, bias, y, int threads, packed=None):
-    """y = conv(x, weight) + bias.  x (n, ic, ih, iw)  weight (oc, ic / groups, 3, 3)  bias (oc,) or None  y (n, oc, oh, ow)"""
+    """y = conv(x, weight) + bias.  x (n, ic, ih, iw)  weight (oc, ic / groups, 3, 3)  bias (oc,)  y (n, oc, oh, ow)"""
     correlate(geometry, False, x, weight, bias, y, threads, packed)
 
 
@@ -345,10 +345,11 @@ cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py
     cdef Py_ssize_t panel = task // k.c_parts, part = task % k.c_parts, i, next
     cdef Py_ssize_t first = part * w.c_blocks // k.c_parts, last = (part + 1) * w.c_blocks // k.c_parts
     cdef Py_ssize_t end = smaller((stage + 1) * w.stage, w.blocks) - 1
-    cdef Py_ssize_t tiles = (end - stage * w.stage) * w.tiles + (w.tiles if end + 1 < w.blocks else window_of(w, end).tiles)
+    cdef Py_ssize_t tiles = (end - stage * w.stage) * w.tiles
     cdef real* s
     cdef Loom loom
     cdef Carver carver
+    tiles += w.tiles if end + 1 < w.blocks else window_of(w, end).tiles
     carver.base, carver.used = call.base + thread * call.own, 0
     carve_loom(&loom, w, &carver)
     s = <real*> carve(&carver, S_VECTORS * k.s_vector if k.stages == 1 else 0, sizeof(real))

@@ -29,7 +29,7 @@ cdef enum:
     MOST_TILES = 64                 # of a block
     LEAST_TILES = 24
     STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads
-    PANEL_BYTES = 512 * 1024        # U of a panel up to this is made at once; beyond, line by line, so that it stays in L2
+    PANEL_BYTES = 512 * 1024        # U of a panel up to this is made at once; beyond, line by line: it stays in L2
     KEPT_BYTES = 4 * 1024 * 1024    # U up to this is made once for all blocks; beyond, a panel at a time
 
 cdef struct Winograd:

@@ -161,7 +161,7 @@ cdef inline void transpose_weights(const Winograd* w, Loom* k, Py_ssize_t group,
 cdef inline void transform_weights(real* u, const Winograd* w, const Loom* k, Py_ssize_t panel, Py_ssize_t first,
                                    Py_ssize_t lines) noexcept nogil:
     # From the taps to `lines` lines of U, from line `first` on.
-    cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), c, lane, i
+    cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), _, lane, i
     cdef Py_ssize_t step = -LANES if w.flipped else LANES
     cdef const real* g
     cdef real* to
@@ -171,7 +171,7 @@ cdef inline void transform_weights(real* u, const Winograd* w, const Loom* k, Py
         g = k.taps + (8 * LANES if w.flipped else 0)
         for lane in range(width // LANES):
             to = u + (i - first) * SPAN * w.u_point + lane * LANES
-            for c in range(w.c):
+            for _ in range(w.c):
                 line_of_weight(to, w.u_point,
                                a * at(g, step, 0) + b * at(g, step, 3) + d * at(g, step, 6),
                                a * at(g, step, 1) + b * at(g, step, 4) + d * at(g, step, 7),

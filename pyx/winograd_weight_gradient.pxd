@@ -6,9 +6,9 @@
 #     D (tile / ROWS, panel, point, ROWS, panel)          dy of a stage, transformed
 #     S (panel, c / LANES, point, LANES, panel)           the sums: 4 times the size of dw
 #
-# A stage is as many blocks of tiles as the L3 holds of V and D; it is added to S as a whole. The cut into stages depends
-# on the geometry alone, so the order of every sum does too. A task is a panel and a range of channels c, a few vectors of
-# them at a time, whose S stays in the L2. Where one stage is all, S is never more than that.
+# A stage is as many blocks of tiles as the L3 holds of V and D. The cut into stages depends on the geometry alone, so
+# the order of every sum does too. A task is a panel and a range of channels c, a few vectors of them at a time, whose S
+# stays in the L2. Where one stage is all, S is never more than that.
 
 from geometry cimport Geometry, ceil_div, larger, smaller
 from panel cimport unpack_panel
