@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
     algorithm: str
     serves: Callable[[Geometry], bool]  # whether it can
-    pays: Callable[[Geometry, str, bool], bool]  # whether "auto" takes it for a pass, given packed weights or not
+    pays: Callable[[Geometry, np.dtype[Any], str, bool], bool]  # whether "auto" takes it, by pass and packed weights
     kernels: dict[np.dtype[Any], Any]  # by dtype: something with the passes of a kernel module
 
 
@@ -38,7 +38,7 @@ def _always(geometry: Geometry) -> bool:
     return True
 
 
-def _whatever(geometry: Geometry, which: str, packed: bool) -> bool:
+def _whatever(geometry: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     return True
 
 
@@ -63,7 +63,9 @@ def choose(op: str, algorithm: object, geometry: Geometry, dtype: np.dtype[Any],
 
 def _kernels_of(op: str, name: str, geometry: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> Any:
     for row in TABLE:
-        if row.serves(geometry) and (row.algorithm == name or (name == "auto" and row.pays(geometry, which, packed))):
+        if row.serves(geometry) and (
+            row.pays(geometry, dtype, which, packed) if name == "auto" else row.algorithm == name
+        ):
             return row.kernels[dtype]
     raise ValueError(f"{op}: algorithm {name!r} cannot serve {_describe(geometry)}; use 'auto' or 'direct'")
 

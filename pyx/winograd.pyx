@@ -24,13 +24,21 @@ from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
 from winograd_product cimport half_product_of, product_of, product_t
 from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
                                  transpose_weights, window_of)
-from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, carve_walk, describe_walk, fill_up,
+from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, carve_walk, cut_walk, fill_up,
                                        transform_gradient, transform_sums)
 from workspace cimport Carver, carve
 
 include "scratch.pxi"
 
 cnp.import_array()
+
+cdef enum:
+    SERIAL_WORK = 1_000_000     # direct multiply-adds whose time here is that of waking another thread
+
+
+cdef inline int threads_for(const Winograd* w, int threads) noexcept nogil:
+    return 1 if 9 * w.n * w.groups * w.m * w.c * w.target_h * w.target_w < SERIAL_WORK else threads
+
 
 cdef struct Hand:
     # What one thread works with.
@@ -220,6 +228,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     cdef Hand hand
     cdef real* biases
     describe(w, g, input_gradient)
+    threads = threads_for(w, threads)
     cut(w, 0 if packed is None else (<Packed> packed).panels, threads)
     call.panel_by_panel = w.staged and packed is None
     call.source, call.target = numbers(source), numbers(target)
@@ -376,7 +385,9 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef Py_ssize_t group, stage, task
     cdef Carver carver, own
     cdef Loom loom
-    describe_walk(k, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), threads)
+    describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), False)
+    threads = threads_for(w, threads)
+    cut_walk(k, threads)
     call.x, call.dy, call.dw = numbers(x), numbers(dy), numbers(dw)
     carver.base, carver.used = NULL, 0
     own.base, own.used = NULL, 0
@@ -406,6 +417,11 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     if call.doubted[0]:
         direct = import_module(__name__.replace("winograd_", "convolution_"))
         direct.weight_gradient(geometry, x, dy, dw, threads)
+
+
+def lanes():
+    """How many numbers a vector of this build holds: what an estimate of time depends on."""
+    return LANES
 
 
 cdef enum Line:

@@ -10,11 +10,11 @@
 # the order of every sum does too. A task is a panel and a range of channels c, a few vectors of them at a time, whose S
 # stays in the L2. Where one stage is all, S is never more than that.
 
-from geometry cimport Geometry, ceil_div, larger, smaller
+from geometry cimport ceil_div, larger, smaller
 from panel cimport unpack_panel
 from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, vec
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN, line_of_gradient, line_of_weight_gradient, put
-from winograd_plan cimport MOST_TILES, V_VECTOR, Winograd, describe, panel_start
+from winograd_plan cimport MOST_TILES, V_VECTOR, Winograd, panel_start
 from winograd_product cimport SUM_ROWS, sum_of
 from winograd_transform cimport RUN, Loom, Window, open_rows, window_of
 from workspace cimport Carver, carve
@@ -35,10 +35,9 @@ cdef struct Walk:
     Py_ssize_t* d_at                    # [vectors of a panel][tiles]
 
 
-cdef inline void describe_walk(Walk* k, const Geometry* g, Py_ssize_t threads) noexcept nogil:
+cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
     cdef Winograd* w = &k.w
     cdef Py_ssize_t wanted, width
-    describe(w, g, False)
     w.panels = ceil_div(w.vectors, PANEL)
     width = ceil_div(w.vectors, w.panels) * LANES
     if w.across > MOST_TILES:
