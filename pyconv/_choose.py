@@ -32,6 +32,7 @@ class Kernels(NamedTuple):
     forward: Any
     input_gradient: Any
     weight_gradient: Any
+    packed: Any  # forward, or the input gradient for a transposed convolution, of a layer that packs its weights once
 
 
 def _always(geometry: Geometry) -> bool:
@@ -52,22 +53,16 @@ TABLE = (
 )
 
 
-def choose(op: str, algorithm: object, geometry: Geometry, dtype: np.dtype[Any], packed: bool = False) -> Kernels:
-    """The kernels for `geometry`, by the user's `algorithm` or, for "auto", by the first row that pays, pass by pass.
-
-    `packed` says whether the weights will be packed once for many calls.
-    """
+def choose(op: str, algorithm: object, g: Geometry, dtype: np.dtype[Any], transposed: bool = False) -> Kernels:
+    """The kernels for a geometry, by the user's `algorithm` or, for "auto", by the first that pays, pass by pass."""
     name = choice(op, "algorithm", algorithm, ALGORITHMS)
-    return Kernels(*(_kernels_of(op, name, geometry, dtype, which, packed) for which in PASSES))
-
-
-def _kernels_of(op: str, name: str, geometry: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> Any:
-    for row in TABLE:
-        if row.serves(geometry) and (
-            row.pays(geometry, dtype, which, packed) if name == "auto" else row.algorithm == name
-        ):
-            return row.kernels[dtype]
-    raise ValueError(f"{op}: algorithm {name!r} cannot serve {_describe(geometry)}; use 'auto' or 'direct'")
+    rows = [row for row in TABLE if row.serves(g) and name in ("auto", row.algorithm)]
+    if not rows:
+        raise ValueError(f"{op}: algorithm {name!r} cannot serve {_describe(g)}; use 'auto' or 'direct'")
+    if name != "auto":
+        return Kernels(*(rows[0].kernels[dtype],) * 4)
+    passes = [(which, False) for which in PASSES] + [(PASSES[transposed], True)]
+    return Kernels(*(next(r for r in rows if r.pays(g, dtype, *which)).kernels[dtype] for which in passes))
 
 
 def _describe(g: Geometry) -> str:

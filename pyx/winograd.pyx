@@ -222,7 +222,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     cdef Scratch scratch = borrow()
     cdef Call call
     cdef Winograd* w = &call.w
-    cdef Py_ssize_t group, width, image
+    cdef Py_ssize_t group, width, image = 0, first
     cdef const real* b = NULL if bias is None else numbers(bias)
     cdef Carver carver, own
     cdef Hand hand
@@ -258,19 +258,24 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
                 memcpy(biases + group * width, b + group * w.m, w.m * sizeof(real))
         memset(call.doubted, 0, w.n)
         run(&call, threads)
-    for image in range(w.n):
-        if call.doubted[image]:
-            compute_again(geometry, input_gradient, image, source, weight, bias, target, threads)
+    while image < w.n:
+        first = image
+        while image < w.n and call.doubted[image]:
+            image += 1
+        if image > first:
+            compute_again(geometry, input_gradient, first, image, source, weight, bias, target, threads)
+        image += 1
     give_back(scratch)
 
 
-cdef object compute_again(geometry, bint input_gradient, Py_ssize_t image, source, weight, bias, target, int threads):
-    # By the direct kernels of the same build.
+cdef object compute_again(geometry, bint input_gradient, Py_ssize_t first, Py_ssize_t last, source, weight, bias,
+                          target, int threads):
+    # Images first .. last, by the direct kernels of the same build.
     direct = import_module(__name__.replace("winograd_", "convolution_"))
-    one = geometry.copy()
-    one[0] = 1
+    some = geometry.copy()
+    some[0] = last - first
     kernel = direct.input_gradient if input_gradient else direct.forward
-    kernel(one, source[image:image + 1], weight, bias, target[image:image + 1], threads)
+    kernel(some, source[first:last], weight, bias, target[first:last], threads)
 
 
 cdef object pack(geometry, bint input_gradient, weight, int threads):

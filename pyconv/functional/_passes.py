@@ -42,7 +42,9 @@ class Passes(Plan):
         self.forward, self.input_gradient = kernels.forward.forward, kernels.input_gradient.input_gradient
         self.weight_gradient = kernels.weight_gradient.weight_gradient
         self.bias_gradient = _kernels.convolution[dtype].bias_gradient  # a sum over pixels by every algorithm
-        self.pack = kernels.input_gradient.pack_input_gradient if transposed else kernels.forward.pack_forward
+        self.pack, self.evaluate = kernels.packed.pack_forward, kernels.packed.forward
+        if transposed:
+            self.pack, self.evaluate = kernels.packed.pack_input_gradient, kernels.packed.input_gradient
         self.transposed = transposed
         if transposed:
             self.x, self.y = self.y, self.x
@@ -68,7 +70,7 @@ def plan_transposed(
 ) -> Passes:
     g = _geometry.transposed(op.name, op.axes, *shapes, *settings)
     result = (*shapes[0][: -op.axes - 1], g.ic, *(g.ih, g.iw)[-op.axes :])
-    return Passes(g, choose(op.name, algorithm, g, dtype), shapes, result, dtype, transposed=True)
+    return Passes(g, choose(op.name, algorithm, g, dtype, True), shapes, result, dtype, transposed=True)
 
 
 def read(
@@ -92,19 +94,19 @@ def forward(
     """The output of a convolution: checks on a miss of the plan cache, else one allocation and one kernel."""
     plan, x, w, b = read(op, input, weight, bias, settings)
     if out is None:
-        return run(plan, x, w, b)
+        return run(plan, plan.forward, x, w, b)
     y = check_out(op.name, out, plan.shape, x.dtype, input=input, weight=weight, bias=bias).reshape(plan.y)
     plan.forward(plan.packed, x.reshape(plan.x), w.reshape(plan.w), b, y, get_num_threads())
     return out  # type: ignore[no-any-return]
 
 
-def run(plan: Passes, x: Array, w: Array, b: Array | None) -> Array:
-    """The output of a convolution whose arguments are all checked."""
+def run(plan: Passes, forward: Any, x: Array, w: Array, b: Array | None) -> Array:
+    """The output of a convolution whose arguments are all checked, by `forward`: the plan's `forward` or `evaluate`."""
     y = np.empty(plan.y, x.dtype)
     if not plan.flat:
-        plan.forward(plan.packed, x, w, b, y, get_num_threads())
+        forward(plan.packed, x, w, b, y, get_num_threads())
         return y
-    plan.forward(plan.packed, x.reshape(plan.x), w.reshape(plan.w), b, y, get_num_threads())
+    forward(plan.packed, x.reshape(plan.x), w.reshape(plan.w), b, y, get_num_threads())
     return y.reshape(plan.shape)
 
 

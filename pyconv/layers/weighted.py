@@ -41,7 +41,7 @@ class Frozen:
         y = empty(plan.y, self.dtype)
         if plan.flat:
             x = x.reshape(plan.x)
-        plan.forward(plan.packed, x, self.weight, self.bias, y, threads, self.packed)
+        plan.evaluate(plan.packed, x, self.weight, self.bias, y, threads, self.packed)
         return y.reshape(plan.shape) if plan.flat else y
 
 
@@ -85,7 +85,7 @@ class Weighted(Module):
         plan, ready, w, b = _passes.read(op, x, values, bias, self._settings(option))
         if ready is x and w is values and b is bias and is_plain(option):
             self.__dict__["_last"] = Frozen(plan, x, values, bias, version, option)
-        return _passes.run(plan, ready, w, b)
+        return _passes.run(plan, plan.evaluate, ready, w, b)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
