@@ -28,8 +28,10 @@ cdef extern from *:
     /* PYCONV_BITS is 32 or 64, with PYCONV_REAL. */
     #if PYCONV_BITS == 32
       #define PYCONV_INTEGER int
+      #define LARGEST __FLT_MAX__
     #else
       #define PYCONV_INTEGER long long
+      #define LARGEST __DBL_MAX__
     #endif
     #if PYCONV_VECTOR_BYTES * 8 / PYCONV_BITS == 16
       #define PYCONV_LANES 16
@@ -106,6 +108,7 @@ cdef extern from *:
     """
     ctypedef double real
     ctypedef real vec
+    const real LARGEST              # the largest finite number
     const Py_ssize_t LANES          # numbers in a vector
     const Py_ssize_t ROWS           # rows of the register tile: its ROWS * PANEL accumulators just fit the registers
     const Py_ssize_t PANEL          # vectors across the register tile

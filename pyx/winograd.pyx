@@ -17,15 +17,15 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from geometry cimport Geometry, ceil_div, smaller
-from vector cimport LANES, MAX_LANES, ROWS, real, vec
-from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_data, line_of_gradient, line_of_output,
-                                line_of_weight, line_of_weight_gradient, put, weight_lines)
+from vector cimport LANES, MAX_LANES, ROWS, real, splat, vec
+from winograd_matrices cimport (SPAN, line_of_data, line_of_gradient, line_of_output, line_of_weight,
+                                line_of_weight_gradient, weight_lines)
 from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
 from winograd_product cimport half_product_of, product_of, product_t
 from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
                                  transpose_weights, window_of)
 from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, carve_walk, cut_walk, fill_up,
-                                       transform_gradient, transform_sums)
+                                       transform_dy, transform_sums)
 from workspace cimport Carver, carve
 
 include "scratch.pxi"
@@ -348,8 +348,8 @@ cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t firs
         transform_source(call.v + block * w.v_block, w, &loom, group, first + block, i, call.x)
         fill_up(call.v + block * w.v_block, w, first + block, i)
     else:
-        transform_gradient(call.d + block * w.tiles // ROWS * k.d_rows, k, &loom, group, first + block,
-                           i - w.c_blocks, call.dy)
+        transform_dy(call.d + block * w.tiles // ROWS * k.d_rows, k, &loom, group, first + block,
+                     i - w.c_blocks, call.dy)
 
 
 cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py_ssize_t task,
@@ -439,26 +439,24 @@ cdef enum Line:
 
 cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
     # What a line of winograd_matrices.pxd multiplies by, column by column.
-    cdef real column[6 * MAX_LANES]
+    cdef vec unit[6]
+    cdef vec doubt[4]
     cdef real result[6 * MAX_LANES]
-    cdef vec y[OUTPUTS]
     cdef Py_ssize_t i, j
     answer = []
     for j in range(columns):
-        for i in range(6 * LANES):
-            column[i] = i // LANES == j
+        for i in range(6):
+            unit[i] = splat(i == j)
         if line == DATA:
-            line_of_data(result, LANES, column, LANES)
+            line_of_data(result, LANES, unit[0], unit[1], unit[2], unit[3], unit[4], unit[5])
         elif line == WEIGHT:
-            line_of_weight(result, LANES, at(column, LANES, 0), at(column, LANES, 1), at(column, LANES, 2))
+            line_of_weight(result, LANES, unit[0], unit[1], unit[2])
         elif line == OUTPUT:
-            line_of_output(y, column, LANES)
-            for i in range(OUTPUTS):
-                put(result, LANES, i, y[i])
+            line_of_output(result, unit[0], unit[1], unit[2], unit[3], unit[4], unit[5], splat(0), doubt)
         elif line == GRADIENT:
-            line_of_gradient(result, LANES, column, LANES)
+            line_of_gradient(result, LANES, unit[0], unit[1], unit[2], unit[3])
         else:
-            line_of_weight_gradient(result, LANES, column, LANES)
+            line_of_weight_gradient(result, LANES, <const real*> unit, LANES)
         answer.append([result[i * LANES] for i in range(rows)])
     return [list(row) for row in zip(*answer)]
 

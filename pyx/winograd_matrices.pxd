@@ -22,7 +22,8 @@
 #     forward, input gradient      target = A' [(G weight G') * (B' source B)] A
 #     weight gradient              dw = G' [sum over tiles of (B' x B) * (A dy A')] G
 #
-# Below, a matrix is applied to vectors that lie `step` apart: t = B' d is line_of_data, and so on.
+# Below, line_of_... is one matrix times one vector, in lanes. In two dimensions, two lines that share work are computed
+# for all columns and stay in registers, until the matrix is applied along them: B' d B is three such pairs of lines.
 
 from vector cimport LANES, real, vec
 
@@ -71,18 +72,63 @@ cdef inline void put(real* line, Py_ssize_t step, Py_ssize_t i, vec a) noexcept 
     (<vec*> (line + i * step))[0] = a
 
 
-cdef inline void line_of_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t step) noexcept nogil:
+cdef enum Pair:
+    # Of lines: of the points 0 and infinity, of +-p, of +-q.
+    ENDS
+    INNER
+    OUTER
+
+
+cdef inline void line_of_data(real* t, Py_ssize_t step, vec d0, vec d1, vec d2, vec d3, vec d4, vec d5) noexcept nogil:
     # t = B' d, 6 from 6
-    cdef vec d1 = at(d, step, 1), d2 = at(d, step, 2), d3 = at(d, step, 3), d4 = at(d, step, 4)
     cdef vec even, odd
-    put(t, t_step, 0, d4 - square_sum * d2 + square_product * at(d, step, 0))
+    put(t, step, 0, d4 - square_sum * d2 + square_product * d0)
     even, odd = d4 - square_q * d2, point_p * d3 - mixed_p * d1
-    put(t, t_step, 1, even + odd)
-    put(t, t_step, 2, even - odd)
+    put(t, step, 1, even + odd)
+    put(t, step, 2, even - odd)
     even, odd = d4 - square_p * d2, point_q * d3 - mixed_q * d1
-    put(t, t_step, 3, even + odd)
-    put(t, t_step, 4, even - odd)
-    put(t, t_step, 5, at(d, step, 5) - square_sum * d3 + square_product * d1)
+    put(t, step, 3, even + odd)
+    put(t, step, 4, even - odd)
+    put(t, step, 5, d5 - square_sum * d3 + square_product * d1)
+
+
+cdef inline vec even_of_data(Pair pair, const real* d, Py_ssize_t step) noexcept nogil:
+    if pair == ENDS:
+        return at(d, step, 4) - square_sum * at(d, step, 2) + square_product * at(d, step, 0)
+    return at(d, step, 4) - (square_q if pair == INNER else square_p) * at(d, step, 2)
+
+
+cdef inline vec odd_of_data(Pair pair, const real* d, Py_ssize_t step) noexcept nogil:
+    if pair == ENDS:
+        return at(d, step, 5) - square_sum * at(d, step, 3) + square_product * at(d, step, 1)
+    if pair == INNER:
+        return point_p * at(d, step, 3) - mixed_p * at(d, step, 1)
+    return point_q * at(d, step, 3) - mixed_q * at(d, step, 1)
+
+
+cdef inline void pair_of_data(Pair pair, real* t, Py_ssize_t t_line, Py_ssize_t t_step, const real* d,
+                              Py_ssize_t row) noexcept nogil:
+    # Two of the six lines of t = B' d B.  d (6, 6, LANES), rows `row` apart  t: lines t_line apart
+    cdef vec e0 = even_of_data(pair, d, row), o0 = odd_of_data(pair, d, row)
+    cdef vec e1 = even_of_data(pair, d + LANES, row), o1 = odd_of_data(pair, d + LANES, row)
+    cdef vec e2 = even_of_data(pair, d + 2 * LANES, row), o2 = odd_of_data(pair, d + 2 * LANES, row)
+    cdef vec e3 = even_of_data(pair, d + 3 * LANES, row), o3 = odd_of_data(pair, d + 3 * LANES, row)
+    cdef vec e4 = even_of_data(pair, d + 4 * LANES, row), o4 = odd_of_data(pair, d + 4 * LANES, row)
+    cdef vec e5 = even_of_data(pair, d + 5 * LANES, row), o5 = odd_of_data(pair, d + 5 * LANES, row)
+    if pair == ENDS:
+        line_of_data(t, t_step, e0, e1, e2, e3, e4, e5)
+        line_of_data(t + 5 * t_line, t_step, o0, o1, o2, o3, o4, o5)
+    else:
+        t += t_line if pair == INNER else 3 * t_line
+        line_of_data(t, t_step, e0 + o0, e1 + o1, e2 + o2, e3 + o3, e4 + o4, e5 + o5)
+        line_of_data(t + t_line, t_step, e0 - o0, e1 - o1, e2 - o2, e3 - o3, e4 - o4, e5 - o5)
+
+
+cdef inline void transform_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t row) noexcept nogil:
+    # t = B' d B, 6x6 from 6x6
+    pair_of_data(ENDS, t, 6 * t_step, t_step, d, row)
+    pair_of_data(INNER, t, 6 * t_step, t_step, d, row)
+    pair_of_data(OUTER, t, 6 * t_step, t_step, d, row)
 
 
 cdef inline void line_of_weight(real* u, Py_ssize_t u_step, vec g0, vec g1, vec g2) noexcept nogil:
@@ -98,27 +144,99 @@ cdef inline void line_of_weight(real* u, Py_ssize_t u_step, vec g0, vec g1, vec 
     put(u, u_step, 5, g2)
 
 
-cdef inline void line_of_output(vec* y, const real* m, Py_ssize_t step) noexcept nogil:
-    # y = A' m, 4 from 6
-    cdef vec m1 = at(m, step, 1), m2 = at(m, step, 2), m3 = at(m, step, 3), m4 = at(m, step, 4)
+cdef inline vec sum_of(Pair pair, const real* m, Py_ssize_t step) noexcept nogil:
+    return at(m, step, 1) + at(m, step, 2) if pair == INNER else at(m, step, 3) + at(m, step, 4)
+
+
+cdef inline vec difference_of(Pair pair, const real* m, Py_ssize_t step) noexcept nogil:
+    return at(m, step, 1) - at(m, step, 2) if pair == INNER else at(m, step, 3) - at(m, step, 4)
+
+
+cdef inline void line_of_output(real* y, vec m0, vec m1, vec m2, vec m3, vec m4, vec m5, vec bias,
+                                vec* doubt) noexcept nogil:
+    # y = A' m + bias, 4 from 6; the squares of A' m are added to doubt
     cdef vec even_p = m1 + m2, odd_p = m1 - m2, even_q = m3 + m4, odd_q = m3 - m4
-    y[0] = at(m, step, 0) + even_p + even_q
-    y[1] = point_p * odd_p + point_q * odd_q
-    y[2] = square_p * even_p + square_q * even_q
-    y[3] = at(m, step, 5) + cube_p * odd_p + cube_q * odd_q
+    cdef vec y0 = m0 + even_p + even_q, y1 = point_p * odd_p + point_q * odd_q
+    cdef vec y2 = square_p * even_p + square_q * even_q, y3 = m5 + cube_p * odd_p + cube_q * odd_q
+    put(y, LANES, 0, y0 + bias)
+    put(y, LANES, 1, y1 + bias)
+    put(y, LANES, 2, y2 + bias)
+    put(y, LANES, 3, y3 + bias)
+    doubt[0] = doubt[0] + y0 * y0
+    doubt[1] = doubt[1] + y1 * y1
+    doubt[2] = doubt[2] + y2 * y2
+    doubt[3] = doubt[3] + y3 * y3
 
 
-cdef inline void line_of_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t step) noexcept nogil:
+cdef inline void transform_output(real* y, Py_ssize_t row, const real* m, Py_ssize_t step, vec bias,
+                                  vec* doubt) noexcept nogil:
+    # y = A' m A + bias, 4x4 from 6x6, rows of y `row` apart; two lines at a time
+    cdef Py_ssize_t line = 6 * step
+    cdef vec p0 = sum_of(INNER, m, line), q0 = sum_of(OUTER, m, line)
+    cdef vec p1 = sum_of(INNER, m + step, line), q1 = sum_of(OUTER, m + step, line)
+    cdef vec p2 = sum_of(INNER, m + 2 * step, line), q2 = sum_of(OUTER, m + 2 * step, line)
+    cdef vec p3 = sum_of(INNER, m + 3 * step, line), q3 = sum_of(OUTER, m + 3 * step, line)
+    cdef vec p4 = sum_of(INNER, m + 4 * step, line), q4 = sum_of(OUTER, m + 4 * step, line)
+    cdef vec p5 = sum_of(INNER, m + 5 * step, line), q5 = sum_of(OUTER, m + 5 * step, line)
+    line_of_output(y, at(m, step, 0) + p0 + q0, at(m, step, 1) + p1 + q1, at(m, step, 2) + p2 + q2,
+                   at(m, step, 3) + p3 + q3, at(m, step, 4) + p4 + q4, at(m, step, 5) + p5 + q5, bias, doubt)
+    line_of_output(y + 2 * row, square_p * p0 + square_q * q0, square_p * p1 + square_q * q1,
+                   square_p * p2 + square_q * q2, square_p * p3 + square_q * q3,
+                   square_p * p4 + square_q * q4, square_p * p5 + square_q * q5, bias, doubt)
+    p0, q0 = difference_of(INNER, m, line), difference_of(OUTER, m, line)
+    p1, q1 = difference_of(INNER, m + step, line), difference_of(OUTER, m + step, line)
+    p2, q2 = difference_of(INNER, m + 2 * step, line), difference_of(OUTER, m + 2 * step, line)
+    p3, q3 = difference_of(INNER, m + 3 * step, line), difference_of(OUTER, m + 3 * step, line)
+    p4, q4 = difference_of(INNER, m + 4 * step, line), difference_of(OUTER, m + 4 * step, line)
+    p5, q5 = difference_of(INNER, m + 5 * step, line), difference_of(OUTER, m + 5 * step, line)
+    line_of_output(y + row, point_p * p0 + point_q * q0, point_p * p1 + point_q * q1, point_p * p2 + point_q * q2,
+                   point_p * p3 + point_q * q3, point_p * p4 + point_q * q4, point_p * p5 + point_q * q5, bias, doubt)
+    m += 5 * line
+    line_of_output(y + 3 * row, at(m, step, 0) + cube_p * p0 + cube_q * q0, at(m, step, 1) + cube_p * p1 + cube_q * q1,
+                   at(m, step, 2) + cube_p * p2 + cube_q * q2, at(m, step, 3) + cube_p * p3 + cube_q * q3,
+                   at(m, step, 4) + cube_p * p4 + cube_q * q4, at(m, step, 5) + cube_p * p5 + cube_q * q5, bias, doubt)
+
+
+cdef inline void line_of_gradient(real* t, Py_ssize_t step, vec y0, vec y1, vec y2, vec y3) noexcept nogil:
     # t = A dy, 6 from 4
-    cdef vec y0 = at(dy, step, 0), y1 = at(dy, step, 1), y2 = at(dy, step, 2), y3 = at(dy, step, 3), even, odd
-    put(t, t_step, 0, y0)
+    cdef vec even, odd
+    put(t, step, 0, y0)
     even, odd = y0 + square_p * y2, point_p * y1 + cube_p * y3
-    put(t, t_step, 1, even + odd)
-    put(t, t_step, 2, even - odd)
+    put(t, step, 1, even + odd)
+    put(t, step, 2, even - odd)
     even, odd = y0 + square_q * y2, point_q * y1 + cube_q * y3
-    put(t, t_step, 3, even + odd)
-    put(t, t_step, 4, even - odd)
-    put(t, t_step, 5, y3)
+    put(t, step, 3, even + odd)
+    put(t, step, 4, even - odd)
+    put(t, step, 5, y3)
+
+
+cdef inline vec even_of_gradient(Pair pair, const real* dy, Py_ssize_t step) noexcept nogil:
+    return at(dy, step, 0) + (square_p if pair == INNER else square_q) * at(dy, step, 2)
+
+
+cdef inline vec odd_of_gradient(Pair pair, const real* dy, Py_ssize_t step) noexcept nogil:
+    if pair == INNER:
+        return point_p * at(dy, step, 1) + cube_p * at(dy, step, 3)
+    return point_q * at(dy, step, 1) + cube_q * at(dy, step, 3)
+
+
+cdef inline void pair_of_gradient(Pair pair, real* t, Py_ssize_t t_line, Py_ssize_t t_step, const real* dy,
+                                  Py_ssize_t row) noexcept nogil:
+    cdef vec e0 = even_of_gradient(pair, dy, row), o0 = odd_of_gradient(pair, dy, row)
+    cdef vec e1 = even_of_gradient(pair, dy + LANES, row), o1 = odd_of_gradient(pair, dy + LANES, row)
+    cdef vec e2 = even_of_gradient(pair, dy + 2 * LANES, row), o2 = odd_of_gradient(pair, dy + 2 * LANES, row)
+    cdef vec e3 = even_of_gradient(pair, dy + 3 * LANES, row), o3 = odd_of_gradient(pair, dy + 3 * LANES, row)
+    line_of_gradient(t, t_step, e0 + o0, e1 + o1, e2 + o2, e3 + o3)
+    line_of_gradient(t + t_line, t_step, e0 - o0, e1 - o1, e2 - o2, e3 - o3)
+
+
+cdef inline void transform_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t row) noexcept nogil:
+    # t = A dy A', 6x6 from 4x4
+    line_of_gradient(t, t_step, at(dy, LANES, 0), at(dy, LANES, 1), at(dy, LANES, 2), at(dy, LANES, 3))
+    pair_of_gradient(INNER, t + 6 * t_step, 6 * t_step, t_step, dy, row)
+    pair_of_gradient(OUTER, t + 18 * t_step, 6 * t_step, t_step, dy, row)
+    dy += 3 * row
+    line_of_gradient(t + 30 * t_step, t_step, at(dy, LANES, 0), at(dy, LANES, 1), at(dy, LANES, 2), at(dy, LANES, 3))
 
 
 cdef inline void line_of_weight_gradient(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step) noexcept nogil:

@@ -140,7 +140,7 @@ cdef inline product_t half_product_of(Py_ssize_t vectors) noexcept nogil:
     return half_product_x3 if vectors == 3 else half_product_x2 if vectors == 2 else half_product_x1
 
 
-cdef inline sum_t sum_of(Py_ssize_t vectors, bint first) noexcept nogil:
+cdef inline sum_t sum_tile_of(Py_ssize_t vectors, bint first) noexcept nogil:
     if first:
         return first_sum_x3 if vectors == 3 else first_sum_x2 if vectors == 2 else first_sum_x1
     return sum_x3 if vectors == 3 else sum_x2 if vectors == 2 else sum_x1

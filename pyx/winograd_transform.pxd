@@ -8,112 +8,124 @@
 from libc.string cimport memset
 
 from geometry cimport larger, smaller
-from panel cimport pack_panel, transpose, transpose_square
-from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, store_lanes, vec
-from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_data, line_of_output, line_of_weight, put,
-                                weight_lines)
+from panel cimport pack_panel, transpose
+from vector cimport LANES, LARGEST, MAX_LANES, PANEL, ROWS, real, splat, store_lanes, vec
+from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_weight, put, transform_data, transform_output, weight_lines)
 from winograd_plan cimport V_VECTOR, Winograd, panel_start
 from workspace cimport Carver, carve
 
 cdef enum:
-    RUN = 8             # tiles whose lines are transformed downwards, then across: they stay in L1
     WEIGHTS = 16        # channels c whose weights are transposed at a time
 
 cdef struct Window:
     # The part of the source that a block of tiles reads, and where its rows and columns of tiles are.
     Py_ssize_t row, rows            # of tiles, through all images
     Py_ssize_t column, columns      # of tiles
-    Py_ssize_t first, width         # source columns
-    Py_ssize_t before               # columns of padding left of them
     Py_ssize_t tiles
+    Py_ssize_t first, inside        # source columns
+    Py_ssize_t before               # columns of padding left of them
+    Py_ssize_t width                # with padding
 
 cdef struct Loom:
     # Scratch memory of a thread.
-    real* plane         # [source rows of an image][width][LANES] the source of a block, transposed
-    real* lines         # [SPAN][OUTPUTS * RUN + 2][LANES]
+    real* plane         # [rows of an image][width][LANES] what a window sees, transposed and padded
     real* taps          # [vectors of a panel][c][9][LANES]
     Py_ssize_t* tap_at  # [WEIGHTS * 9]
 
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
     cdef Py_ssize_t rows = OUTPUTS * smaller(w.rows, w.down) + 2, columns = OUTPUTS * w.columns + 2
-    k.plane = <real*> carve(carver, rows * smaller(columns, larger(w.source_w, w.target_w)) * LANES, sizeof(real))
-    k.lines = <real*> carve(carver, SPAN * (OUTPUTS * RUN + 2) * LANES, sizeof(real))
+    k.plane = <real*> carve(carver, rows * columns * LANES, sizeof(real))
     k.taps = <real*> carve(carver, larger(w.c, LANES) * 9 * PANEL * LANES, sizeof(real))
     k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * 9, sizeof(Py_ssize_t))
 
 
+cdef inline void look(Window* b, Py_ssize_t start, Py_ssize_t width, Py_ssize_t source_w) noexcept nogil:
+    # At `width` columns from source column `start` on, some of which may not exist.
+    b.width = width
+    b.first = smaller(larger(start, 0), source_w)
+    b.inside = larger(smaller(start + width, source_w) - b.first, 0)
+    b.before = smaller(b.first - start, width)
+
+
 cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil:
     cdef Window b
-    cdef Py_ssize_t start, end
     b.row, b.column = block // w.column_bands * w.rows, block % w.column_bands * w.columns
     b.rows, b.columns = smaller(w.rows, w.n * w.down - b.row), smaller(w.columns, w.across - b.column)
     b.tiles = b.rows * b.columns
-    start = b.column * OUTPUTS - w.left
-    end = start + b.columns * OUTPUTS + 2
-    b.first = smaller(larger(start, 0), w.source_w)
-    b.width = larger(smaller(end, w.source_w) - b.first, 0)
-    b.before = b.first - start
+    look(&b, b.column * OUTPUTS - w.left, b.columns * OUTPUTS + 2, w.source_w)
     return b
 
 
-cdef inline void transpose_run(real* to, const real* source, Py_ssize_t channel, Py_ssize_t channels,
-                               Py_ssize_t count) noexcept nogil:
-    # to[i, lane] = source[lane, i], channels `channel` apart; lanes beyond `channels` hold some number of the last one.
-    cdef Py_ssize_t i = 0, lane
-    if count < LANES:
-        for i in range(count):
-            for lane in range(LANES):
-                to[i * LANES + lane] = source[smaller(lane, channels - 1) * channel + i]
-        return
-    while i < count:
-        i = smaller(i, count - LANES)
-        transpose_square(source + i, channel, channels, to + i * LANES, LANES, LANES)
-        i += LANES
+cdef inline void transpose_run(real* to, Py_ssize_t x, const Window* b, const real* source, Py_ssize_t channel,
+                               Py_ssize_t channels, Py_ssize_t count) noexcept nogil:
+    # The next `count` numbers of the source, from column x of the window on, go from row to row of the plane, past the
+    # padding: to[i, lane] = source[lane, i], channels `channel` apart. Lanes beyond `channels` hold some number of the
+    # last one.
+    cdef vec a[MAX_LANES]
+    cdef Py_ssize_t i, lane, gap = (b.width - b.inside) * LANES
+    while count >= LANES:
+        for lane in range(LANES):
+            a[lane] = (<const vec*> (source + smaller(lane, channels - 1) * channel))[0]
+        transpose(a)
+        if x + LANES <= b.inside:
+            for i in range(LANES):
+                put(to, LANES, i, a[i])
+            to += LANES * LANES
+            x += LANES
+        else:
+            for i in range(LANES):
+                if x == b.inside:
+                    to += gap
+                    x = 0
+                put(to, LANES, 0, a[i])
+                to += LANES
+                x += 1
+        source += LANES
+        count -= LANES
+    for i in range(count):
+        if x == b.inside:
+            to += gap
+            x = 0
+        for lane in range(LANES):
+            to[lane] = source[smaller(lane, channels - 1) * channel + i]
+        to += LANES
+        x += 1
 
 
 cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_ssize_t source_h, Py_ssize_t source_w,
                            Py_ssize_t channels, Py_ssize_t y, Py_ssize_t end) noexcept nogil:
-    # plane[i] = the b.width numbers of source row y + i that the window sees; zeros where there is no such row.
-    cdef Py_ssize_t row = b.width * LANES, area = source_h * source_w, inside
-    while y < end and y < 0:
+    # plane[i] = what the window sees of source row y + i, with zeros where there is no such row or column.
+    cdef Py_ssize_t row = b.width * LANES, area = source_h * source_w, inside, i
+    while y < end and (y < 0 or y >= source_h or b.inside == 0):
         memset(plane, 0, row * sizeof(real))
         plane += row
         y += 1
     inside = smaller(end, source_h)
-    if b.width == source_w and y < inside:
-        transpose_run(plane, source + y * source_w, area, channels, (inside - y) * source_w)
+    for i in range(inside - y):
+        memset(plane + i * row, 0, b.before * LANES * sizeof(real))
+        memset(plane + i * row + (b.before + b.inside) * LANES, 0,
+               (b.width - b.before - b.inside) * LANES * sizeof(real))
+    plane += b.before * LANES
+    if b.inside == source_w and y < inside:
+        transpose_run(plane, 0, b, source + y * source_w, area, channels, (inside - y) * source_w)
         plane += (inside - y) * row
         y = inside
     while y < inside:
-        transpose_run(plane, source + y * source_w + b.first, area, channels, b.width)
+        transpose_run(plane, 0, b, source + y * source_w + b.first, area, channels, b.inside)
         plane += row
         y += 1
     if y < end:
-        memset(plane, 0, (end - y) * row * sizeof(real))
+        memset(plane - b.before * LANES, 0, (end - y) * row * sizeof(real))
 
 
-cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile, const real* plane,
-                               real* lines) noexcept nogil:
+cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile,
+                               const real* plane) noexcept nogil:
     # One row of tiles, from number `tile` of the block on.  plane (6, b.width, LANES)
-    cdef Py_ssize_t start, x, count, i, j, line = (OUTPUTS * RUN + 2) * LANES
-    cdef real* to
-    start = 0
-    while start < b.columns:
-        count = smaller(RUN, b.columns - start)
-        for j in range(OUTPUTS * count + 2):
-            x = OUTPUTS * start + j - b.before
-            if 0 <= x < b.width:
-                line_of_data(lines + j * LANES, line, plane + x * LANES, b.width * LANES)
-            else:
-                for i in range(SPAN):
-                    put(lines + j * LANES, line, i, splat(0))
-        for j in range(count):
-            to = v + tile // ROWS * w.v_rows + tile % ROWS * LANES
-            for i in range(SPAN):
-                line_of_data(to + i * SPAN * ROWS * LANES, ROWS * LANES, lines + i * line + j * OUTPUTS * LANES, LANES)
-            tile += 1
-        start += RUN
+    for _ in range(b.columns):
+        transform_data(v + tile // ROWS * w.v_rows + tile % ROWS * LANES, ROWS * LANES, plane, b.width * LANES)
+        plane += OUTPUTS * LANES
+        tile += 1
 
 
 cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
@@ -134,7 +146,7 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
             open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
                       y + i + SPAN)
             opened = i + SPAN
-            transform_row(v, w, &b, tile, k.plane + i * b.width * LANES, k.lines)
+            transform_row(v, w, &b, tile, k.plane + i * b.width * LANES)
             tile += b.columns
             row += 1
 
@@ -180,23 +192,6 @@ cdef inline void transform_weights(real* u, const Winograd* w, const Loom* k, Py
                 to += width
 
 
-cdef inline void transform_tile(real* pixels, Py_ssize_t row, const real* m, Py_ssize_t m_point, vec bias,
-                                vec* doubt) noexcept nogil:
-    # pixels[i * row + j, lane] = one tile of outputs. `doubt` becomes NaN where a number is not finite, or nearly not.
-    cdef real between[OUTPUTS * SPAN * MAX_LANES]
-    cdef vec y[OUTPUTS]
-    cdef Py_ssize_t i, j
-    for j in range(SPAN):
-        line_of_output(y, m + j * m_point, SPAN * m_point)
-        for i in range(OUTPUTS):
-            put(between + j * LANES, SPAN * LANES, i, y[i])
-    for i in range(OUTPUTS):
-        line_of_output(y, between + i * SPAN * LANES, LANES)
-        for j in range(OUTPUTS):
-            put(pixels + i * row * LANES, LANES, j, y[j] + bias)
-            doubt[j] = doubt[j] + splat(0) * (y[j] * 1024)
-
-
 cdef inline void store_pixels(real* target, Py_ssize_t channel, Py_ssize_t channels, const real* pixels,
                               Py_ssize_t count) noexcept nogil:
     # target[lane, i] = pixels[i, lane]
@@ -217,7 +212,7 @@ cdef inline void store_pixels(real* target, Py_ssize_t channel, Py_ssize_t chann
 cdef inline bint transform_products(real* target, const Winograd* w, Py_ssize_t group, Py_ssize_t block,
                                     Py_ssize_t panel, const real* m, const real* bias) noexcept nogil:
     # M of a block and a panel to the target (n, groups * m, target_h, target_w); bias padded to whole vectors.
-    # Returns whether any number is in doubt.
+    # Returns whether any number is in doubt: not finite, or so large that its square is not.
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
     cdef Py_ssize_t area = w.target_h * w.target_w, group_of_tiles = larger(LANES // OUTPUTS, 1)
@@ -240,8 +235,8 @@ cdef inline bint transform_products(real* target, const Winograd* w, Py_ssize_t 
             while lane < width:
                 channels = smaller(LANES, w.m - first - lane)
                 for i in range(smaller(group_of_tiles, b.columns - x)):
-                    transform_tile(pixels + i * OUTPUTS * LANES, pitch, m + (tile + i) * width + lane, w.m_point,
-                                   (<const vec*> (bias + first + lane))[0], doubt)
+                    transform_output(pixels + i * OUTPUTS * LANES, pitch * LANES, m + (tile + i) * width + lane,
+                                     w.m_point, (<const vec*> (bias + first + lane))[0], doubt)
                 to = target + ((((b.row + r) // w.down * w.groups + group) * w.m + first + lane) * area
                                + y * w.target_w + column)
                 for i in range(smaller(OUTPUTS, w.target_h - y)):
@@ -256,4 +251,4 @@ cdef inline bint transform_products(real* target, const Winograd* w, Py_ssize_t 
         (<vec*> (sums + i * LANES))[0] = doubt[i]
     for i in range(OUTPUTS * LANES):
         total += sums[i]
-    return total != 0
+    return not total <= LARGEST

@@ -12,11 +12,11 @@
 
 from geometry cimport ceil_div, larger, smaller
 from panel cimport unpack_panel
-from vector cimport LANES, MAX_LANES, PANEL, ROWS, real, splat, vec
-from winograd_matrices cimport OUTPUTS, POINTS, SPAN, line_of_gradient, line_of_weight_gradient, put
+from vector cimport LANES, LARGEST, MAX_LANES, PANEL, ROWS, real, splat, vec
+from winograd_matrices cimport OUTPUTS, POINTS, SPAN, at, line_of_weight_gradient, put, transform_gradient
 from winograd_plan cimport MOST_TILES, V_VECTOR, Winograd, panel_start
-from winograd_product cimport SUM_ROWS, sum_of
-from winograd_transform cimport RUN, Loom, Window, open_rows, window_of
+from winograd_product cimport SUM_ROWS, sum_tile_of
+from winograd_transform cimport Loom, Window, look, open_rows, window_of
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -76,46 +76,24 @@ cdef inline void carve_walk(Walk* k, Carver* carver) noexcept nogil:
                 k.d_at[j * k.tiles + i] = i // ROWS * k.d_rows + i % ROWS * (j + 1) * LANES
 
 
-cdef inline void gradient_row(real* d, const Walk* k, const Window* b, Py_ssize_t tile, Py_ssize_t width,
-                              const real* plane, real* lines) noexcept nogil:
-    # One row of tiles, from number `tile` of the block on.  plane (4, b.width, LANES)
-    cdef Py_ssize_t start = 0, x, count, i, j, line = OUTPUTS * RUN * LANES
-    cdef real* to
-    while start < b.columns:
-        count = smaller(RUN, b.columns - start)
-        for j in range(OUTPUTS * count):
-            x = OUTPUTS * start + j
-            if x < b.width:
-                line_of_gradient(lines + j * LANES, line, plane + x * LANES, b.width * LANES)
-            else:
-                for i in range(SPAN):
-                    put(lines + j * LANES, line, i, splat(0))
-        for j in range(count):
-            to = d + tile // ROWS * k.d_rows + tile % ROWS * width
-            for i in range(SPAN):
-                line_of_gradient(to + i * SPAN * ROWS * width, ROWS * width, lines + i * line + j * OUTPUTS * LANES,
-                                 LANES)
-            tile += 1
-        start += RUN
-
-
-cdef inline void transform_gradient(real* d, const Walk* k, Loom* loom, Py_ssize_t group, Py_ssize_t block,
-                                    Py_ssize_t vector, const real* dy) noexcept nogil:
+cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t group, Py_ssize_t block,
+                              Py_ssize_t vector, const real* dy) noexcept nogil:
     # D of a block, for one vector of channels k.  dy (n, groups * m, oh, ow)
     cdef const Winograd* w = &k.w
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t panel = ((vector + 1) * w.panels - 1) // w.vectors, first = panel_start(w, panel)
     cdef Py_ssize_t width = panel_start(w, panel + 1) - first, m = vector * LANES, row, y, i, tile = 0
     cdef const real* picture
-    b.first = b.column * OUTPUTS
-    b.width = smaller(b.columns * OUTPUTS, w.target_w - b.first)
+    look(&b, b.column * OUTPUTS, b.columns * OUTPUTS, w.target_w)
     d += first // LANES * V_VECTOR + m - first
     for row in range(b.row, b.row + b.rows):
         y = row % w.down * OUTPUTS
         picture = dy + ((row // w.down * w.groups + group) * w.m + m) * w.target_h * w.target_w
         open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, y + OUTPUTS)
-        gradient_row(d, k, &b, tile, width, loom.plane, loom.lines)
-        tile += b.columns
+        for i in range(b.columns):
+            transform_gradient(d + tile // ROWS * k.d_rows + tile % ROWS * width, ROWS * width,
+                               loom.plane + i * OUTPUTS * LANES, b.width * LANES)
+            tile += 1
     if block + 1 < w.blocks:
         while tile < w.tiles:
             for i in range(POINTS):
@@ -139,25 +117,25 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t vectors = (panel_start(w, panel + 1) - panel_start(w, panel)) // LANES, point, i, tile
     cdef const Py_ssize_t* d_at = k.d_at + (vectors - 1) * k.tiles
-    cdef const real* at
-    cdef const real* by
+    cdef const real* a
+    cdef const real* b
     cdef real* to
     d += panel_start(w, panel) // LANES * V_VECTOR
     for point in range(POINTS):
-        by = d + point * ROWS * vectors * LANES
+        b = d + point * ROWS * vectors * LANES
         for i in range(first, last):
-            at = v + i * V_VECTOR + point * ROWS * LANES
+            a = v + i * V_VECTOR + point * ROWS * LANES
             to = s + (i - first) * k.s_vector + point * LANES * vectors * LANES
             tile = 0
             while tile < tiles:
-                sum_of(vectors, start and tile == 0)(LANES // SUM_ROWS, smaller(CHAIN, tiles - tile), k.v_at + tile, at,
-                                                     SUM_ROWS, d_at + tile, by, to)
+                sum_tile_of(vectors, start and tile == 0)(LANES // SUM_ROWS, smaller(CHAIN, tiles - tile),
+                                                          k.v_at + tile, a, SUM_ROWS, d_at + tile, b, to)
                 tile += CHAIN
 
 
 cdef inline bint transform_sums(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block,
-                                const Py_ssize_t* at, const real* s, real* taps) noexcept nogil:
-    # S of a panel and a vector of channels c to dw. Returns whether any number is in doubt.  at [LANES * 9]
+                                const Py_ssize_t* tap_at, const real* s, real* taps) noexcept nogil:
+    # S of a panel and a vector of channels c to dw. Returns whether any number is in doubt.  tap_at [LANES * 9]
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
     cdef Py_ssize_t c, lane, i, j, channels = smaller(LANES, w.c - c_block * LANES)
@@ -177,10 +155,10 @@ cdef inline bint transform_sums(real* dw, const Walk* k, Py_ssize_t group, Py_ss
             for i in range(3):
                 line_of_weight_gradient(to + i * 3 * width, width, between + i * SPAN * LANES, LANES)
             for i in range(9):
-                doubt = doubt + splat(0) * ((<const vec*> (to + i * width))[0] * 1024)
+                doubt = doubt + at(to, width, i) * at(to, width, i)
     unpack_panel(taps, width, dw + group * w.weight_group + first * w.weight_m + c_block * LANES * w.weight_c,
-                 w.weight_m, smaller(width, w.m - first), at, channels * 9)
+                 w.weight_m, smaller(width, w.m - first), tap_at, channels * 9)
     (<vec*> sums)[0] = doubt
     for i in range(LANES):
         total += sums[i]
-    return total != 0
+    return not total <= LARGEST
