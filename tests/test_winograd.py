@@ -14,6 +14,7 @@ import geometries
 import operations
 import pyconv as pc
 import pyconv.functional as F
+import reference_winograd
 from geometries import Conv
 from kernel_calls import winograd_calls
 from pyconv import _kernels
@@ -71,6 +72,26 @@ def test_every_direction_reads_the_same_matrices(isa, dtype):
 
 
 # ------------------------------------------------------------------------------------------------- results
+
+
+def test_the_slow_twin_agrees_with_the_definition():
+    """The formula in plain NumPy, which the error bound is built on, is the convolution."""
+    for seed in range(20):
+        case = geometries.conv(86_000 + seed, transposed=False)
+        case = replace(case, kernel=(3, 3), stride=(1, 1), dilation=(1, 1))
+        if min(case.out) < 1 or 0 in (case.n, case.ic, case.oc, *case.size):
+            continue
+        x, w, b, dy = operations.arrays(case, np.float64, whole=True)
+        expected = operations.convolve_reference(case, x, w, 0 * b, dy)
+        padding = case.padding[0][0], case.padding[1][0]
+        found = {
+            "y": reference_winograd.forward(x, w, padding, case.out, case.groups),
+            "dx": reference_winograd.input_gradient(dy, w, padding, case.size, case.groups),
+            "dw": reference_winograd.weight_gradient(x, dy, padding, case.groups),
+        }
+        for name, value in found.items():
+            bound = winograd_bound(np.float64, case.terms[name], expected[name])
+            assert_near(value, expected[name], bound, f"{name} of {case}")
 
 
 @pytest.mark.parametrize("isa", RUNS_HERE)
