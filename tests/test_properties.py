@@ -19,11 +19,12 @@ import pyconv as pc
 import pyconv.functional as F
 from geometries import Conv
 from pyconv import _choose
-from tolerance import assert_same, assert_same_bits
+from tolerance import assert_near, assert_same, assert_same_bits, winograd_bound
 
 IMPLEMENTED = tuple(dict.fromkeys(row.algorithm for row in _choose.TABLE))
 dtypes = st.sampled_from([np.float32, np.float64])
 algorithms = st.sampled_from(("auto", *IMPLEMENTED))
+exact_algorithms = st.sampled_from(("direct", "im2col"))  # others round whole numbers too, and "auto" may take them
 
 
 def _axis(high):
@@ -31,13 +32,16 @@ def _axis(high):
 
 
 @st.composite
-def convolutions(draw, transposed=None):
-    """A legal convolution of at most a few million multiplications, simplest first."""
+def convolutions(draw, transposed=None, kernel=None):
+    """A legal convolution of at most a few million multiplications, simplest first; with `kernel`, a plain one."""
     back = draw(st.booleans()) if transposed is None else transposed
     groups = draw(st.sampled_from([1, 1, 1, 2, 3, 5, 16, 19]))
     few = 3 if groups > 3 else 20
     ic, oc, n = groups * draw(_axis(few)), groups * draw(_axis(few)), draw(_axis(4))
-    kernel, stride, dilation = (draw(st.tuples(_axis(most), _axis(most))) for most in (5, 4, 3))
+    if kernel:
+        kernel, stride, dilation = (kernel, kernel), (1, 1), (1, 1)
+    else:
+        kernel, stride, dilation = (draw(st.tuples(_axis(most), _axis(most))) for most in (5, 4, 3))
     padding = tuple(draw(st.tuples(st.integers(0, 6), st.integers(0, 6))) for _ in range(2))
     if back:
         size = draw(st.tuples(_axis(12), _axis(20)))
@@ -60,7 +64,7 @@ def _convolve(case, data, algorithm):
         assume(False)
 
 
-@given(convolutions(), dtypes, algorithms, st.integers(1, 4))
+@given(convolutions(), dtypes, exact_algorithms, st.integers(1, 4))
 def test_convolutions_are_those_of_the_oracle(case, dtype, algorithm, threads):
     data = operations.arrays(case, dtype, whole=True)
     with pc.num_threads(threads):
@@ -68,7 +72,7 @@ def test_convolutions_are_those_of_the_oracle(case, dtype, algorithm, threads):
     operations.compare(found, operations.convolve_reference(case, *data), dtype, case)
 
 
-@given(convolutions(), dtypes, algorithms)
+@given(convolutions(), dtypes, exact_algorithms)
 def test_a_convolution_is_linear_in_each_factor(case, dtype, algorithm):
     x, w, b, dy = operations.arrays(case, dtype, whole=True)
     rng = np.random.default_rng(case.seed + 1)
@@ -81,13 +85,21 @@ def test_a_convolution_is_linear_in_each_factor(case, dtype, algorithm):
     assert_same(both, one - 3 * other, case)
 
 
-@given(convolutions(), dtypes, algorithms)
+@given(convolutions(), dtypes, exact_algorithms)
 def test_the_gradients_are_adjoint_to_the_convolution(case, dtype, algorithm):
     """``<dy, conv(x, w)> = <dx, x> = <dw, w>``, exactly."""
     x, w, b, dy = operations.arrays(case, dtype, whole=True)
     found = _convolve(case, (x, w, np.zeros_like(b), dy), algorithm)
     inner = [int(np.sum(a.astype(np.int64) * c.astype(np.int64))) for a, c in ((found["y"], dy), (found["dx"], x))]
     assert inner[0] == inner[1] == int(np.sum(found["dw"].astype(np.int64) * w.astype(np.int64)))
+
+
+@given(convolutions(kernel=3), dtypes)
+def test_winograd_is_within_its_bound_of_direct(case, dtype):
+    data = operations.arrays(case, dtype, whole=False)
+    found, direct = _convolve(case, data, "winograd"), operations.convolve(case, *data, "direct")
+    for name, terms in case.terms.items():
+        assert_near(found[name], direct[name], 2 * winograd_bound(dtype, terms, direct[name]), f"{name} of {case}")
 
 
 @given(convolutions(), dtypes, algorithms, st.sets(st.integers(1, 9), min_size=2, max_size=3), st.data())
