@@ -215,14 +215,14 @@ KERNELS = [
     ),
     Fault(
         "pyx/convolution.pyx",
-        "    while i < count:\n        total += y[i]",
-        "    while i + 1 < count:\n        total += y[i]",
+        "        while p < area:\n            total += plane[p]",
+        "        while p + 1 < area:\n            total += plane[p]",
         "last pixel missing in the bias gradient",
     ),
     Fault(
         "pyx/convolution.pyx",
-        "sum_plane(dy + (i * g.oc + k) * area, area)",
-        "sum_plane(dy + (k * g.n + i) * area, area)",
+        "plane, p = dy + (i * g.oc + k) * area, 0",
+        "plane, p = dy + (k * g.n + i) * area, 0",
         "images and channels swapped in the bias gradient",
     ),
     Fault(
@@ -265,10 +265,16 @@ PYTHON = [
         "True taken for 1 once a plan is kept",
     ),
     Fault(
-        "pyconv/optim.py",
-        "g = g + momentum * buffer if nesterov else buffer",
-        "g = buffer",
+        "pyx/pointwise.pyx",
+        "g = g + d.momentum * buffer[i] if d.nesterov else buffer[i]",
+        "g = buffer[i]",
         "Nesterov's step forgotten",
+    ),
+    Fault(
+        "pyx/pointwise.pyx",
+        "buffer[i] = g if d.fresh else",
+        "buffer[i] = (1 - d.dampening) * g if d.fresh else",
+        "first step damped",
     ),
     Fault(
         "pyconv/layers/module.py",

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from faults import FAULTS, Fault
@@ -29,6 +30,7 @@ TESTS = (
 )  # fmt: skip
 LIMIT = 600  # seconds for the tests of one fault
 LEVEL = "avx512"
+SHARERS = ("convolution", "columns")  # the modules that a fault in a shared file is built into, of those that share it
 
 
 def copy_sources(to: Path) -> None:
@@ -45,8 +47,17 @@ def replace(file: Path, old: str, new: str) -> None:
     """Change the one place of a file that reads `old`."""
     text = file.read_text(encoding="utf-8")
     if text.count(old) != 1:
-        sys.exit(f"{file.name} has {text.count(old)} places that read {old!r}; tests/faults.py has to follow it")
+        raise ValueError(f"{file.name} has {text.count(old)} places that read {old!r}")
     file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def narrow(setup: Path, file: str) -> None:
+    """Build a fault in `file` into few modules and one dtype; the others stay as they are, and the tests use all."""
+    modules = (Path(file).stem,) if file.endswith(".pyx") else SHARERS
+    text = setup.read_text(encoding="utf-8")
+    text = re.sub(r"^KERNELS = \(.*?\)$", f"KERNELS = {modules!r}", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^DTYPES = \{.*?\}$", 'DTYPES = {"float32": "float"}', text, flags=re.MULTILINE | re.DOTALL)
+    setup.write_text(text, encoding="utf-8")
 
 
 def build(folder: Path) -> str:
@@ -76,19 +87,26 @@ def test(folder: Path) -> str:
 
 
 def try_fault(fault: Fault, base: Path, folder: Path) -> str:
-    """What caught it: a test, or the compiler; nothing if it survived."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """What caught it: a test; nothing if it survived."""
     shutil.copytree(base, folder, symlinks=True)
     replace(folder / fault.file, fault.old, fault.new)
     if fault.file.startswith("pyx/"):
-        # The tests use both dtypes; one with the fault will do.
-        replace(
-            folder / "setup.py", 'DTYPES = {"float32": "float", "float64": "double"}', 'DTYPES = {"float32": "float"}'
-        )
+        narrow(folder / "setup.py", fault.file)
         error = build(folder)
         if error:
-            sys.exit(f"{fault.why}: does not compile\n{error}")
-    return test(folder)
+            raise ValueError(f"{fault.why}: does not compile\n{error}")
+    caught = test(folder)
+    shutil.rmtree(folder)
+    return caught
+
+
+def row(fault: Fault, base: Path, folder: Path) -> tuple[str, bool]:
+    """A line of the table, and whether the fault was caught."""
+    start = time.monotonic()
+    caught = try_fault(fault, base, folder)
+    line = f"| `{fault.file}` | {fault.why} | {f'`{caught}`' if caught else '**alive**'} |"
+    print(f"{line} {time.monotonic() - start:.0f} s", flush=True)
+    return line, bool(caught)
 
 
 def main(folder: Path, *words: str) -> None:
@@ -102,15 +120,11 @@ def main(folder: Path, *words: str) -> None:
     error = build(base) or test(base)
     if error:
         sys.exit(f"without any fault: {error}")
-    rows, survivors = [], 0
-    for fault in FAULTS:
-        if words and not any(word in fault.file for word in words):
-            continue
-        start = time.monotonic()
-        caught = try_fault(fault, base, folder / "faulty")
-        survivors += not caught
-        rows.append(f"| `{fault.file}` | {fault.why} | {f'`{caught}`' if caught else '**alive**'} |")
-        print(f"{rows[-1]} {time.monotonic() - start:.0f} s", flush=True)
+    chosen = [fault for fault in FAULTS if not words or any(word in fault.file for word in words)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        folders = [folder / f"faulty{i}" for i in range(len(chosen))]
+        rows, caught = zip(*pool.map(row, chosen, [base] * len(chosen), folders), strict=True)
+    survivors = caught.count(False)
     print(f"{len(rows) - survivors} of {len(rows)} faults caught")
     if not words:
         head = f"# {len(rows) - survivors} of {len(rows)} planted faults caught\n\nWritten by `make mutations`.\n\n"
