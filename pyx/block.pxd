@@ -22,8 +22,7 @@ cdef struct Block:
     Py_ssize_t image, images, group, row, column, first_block, last_block
     real* scratch           # room for planes
     const real* planes
-    real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row;
-                            # depthwise: [band_rows][LANES] those of a picture that is narrower than a vector
+    real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row
     real* sums              # CHANNELS: [pixels + 1][vectors of a block] accumulators
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
     Patch* patches          # CHANNELS
@@ -35,7 +34,7 @@ cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept no
     if s.lanes == CHANNELS:
         patches = (MAX_RUNS if s.skip_v else 1) * (MAX_RUNS if s.skip_h else 1)
     b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
-    b.strip = <real*> carve(carver, larger(MAX_ROWS * STRIP, s.band_rows if s.depthwise else 0) * LANES, sizeof(real))
+    b.strip = <real*> carve(carver, MAX_ROWS * STRIP * LANES, sizeof(real))
     b.sums = <real*> carve(carver, (pixels + 1) * PANEL * LANES, sizeof(real))
     b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     b.patches = <Patch*> carve(carver, patches, sizeof(Patch))

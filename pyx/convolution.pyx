@@ -11,6 +11,7 @@ cimport numpy as cnp
 from block cimport Block, carve_block, locate
 from channels cimport pack_weights
 from correlation cimport run_task
+from depthwise cimport DepthScratch, carve_depth, run_depth_tasks
 from dot_walk cimport DotScratch, add_parts, carve_dots, cut_dots, run_dots, suits_dots
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
@@ -119,9 +120,9 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
             s.weight_m, s.weight_c = 1, s.m
     else:
         s.lanes = choose_lanes(s, prepacked)
-        if which == FORWARD and s.lanes != PIXELS:
+        s.depthwise = s.lanes == PIXELS and is_depthwise(s)
+        if which == FORWARD and (s.lanes != PIXELS or s.depthwise):
             describe_forward(s, g, False)
-    s.depthwise = s.lanes == PIXELS and is_depthwise(s)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
     if work < SERIAL_WORK:
         threads = 1
@@ -230,12 +231,16 @@ cdef void serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last,
                 const real* bias, real* y) noexcept nogil:
     # Tasks first .. last on one thread's scratch; none of them, and no base, to learn its size.
     cdef Block block
+    cdef DepthScratch depth
     cdef GroupScratch groups
     cdef Py_ssize_t task
     if s.lanes == GROUPS:
         carve_groups(&groups, s, carver)
         for task in range(first, last):
             run_group_task(s, &groups, task, x, weight, bias, y)
+    elif s.depthwise:
+        carve_depth(&depth, s, carver)
+        run_depth_tasks(s, &depth, first, last, x, weight, bias, y)
     else:
         carve_block(&block, s, carver)
         for task in range(first, last):

@@ -6,9 +6,8 @@
 
 from block cimport Block
 from channels cimport channel_pass
-from depthwise cimport depth_plane
 from geometry cimport larger, positions, smaller
-from plan cimport MAX_DEPTH, Sum, pass_start, pass_taps
+from plan cimport Sum, pass_start, pass_taps
 from plane cimport open_planes
 from tile cimport CHANNELS, narrower, row_count, widest
 from vector cimport LANES, ROWS, STRIP, real
@@ -86,20 +85,6 @@ cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize
         m += R
 
 
-cdef inline void depth_pass(const Sum* s, const Block* k, const real* weights, const real* bias, real* target,
-                            Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    # Arguments as pixel_pass.
-    cdef real taps[MAX_DEPTH * MAX_DEPTH]
-    cdef Py_ssize_t m, i, j, size = s.h.taps
-    for m in range(k.first_block * ROWS, smaller(k.last_block * ROWS, s.m)):
-        for i in range(size):
-            for j in range(size):
-                taps[s.v.tap[i].shift * size + s.h.tap[j].shift] = weights[m * s.weight_m + s.v.tap[i].kernel * size
-                                                                           + s.h.tap[j].kernel]
-        depth_plane(s.tiles.depth[size], taps, k.planes, s.planes.columns, bias[m],
-                    target + m * s.v.target * s.h.target, rows, columns, s.h.target, k.strip)
-
-
 cdef inline void run_task(const Sum* s, Block* k, const real* source, const real* weight, const real* bias,
                           real* target) noexcept nogil:
     # source (n, groups * c, v.source, h.source)  weight (of all groups)  bias (groups * m,)
@@ -114,10 +99,7 @@ cdef inline void run_task(const Sum* s, Block* k, const real* source, const real
             columns = smaller(positions(&s.h, b) - k.column, s.band_columns)
             if rows <= 0 or columns <= 0:
                 continue
-            if s.depthwise:
-                depth_pass(s, k, weight + k.group * s.weight_group, bias + k.group * s.m,
-                           to + k.row * s.h.target + k.column, rows, columns)
-            elif s.lanes == CHANNELS:
+            if s.lanes == CHANNELS:
                 channel_pass(s, k, a, b, bias + k.group * s.m, to, rows, columns)
             else:
                 pixel_pass(s, k, a, b, weight + k.group * s.weight_group, bias + k.group * s.m,

@@ -1,99 +1,225 @@
-# Depthwise tiles: one input channel, stride and dilation 1, a square kernel of 3, 5 or 7.
+# Depthwise convolution with pixels in the lanes: one input channel a group, a square kernel of 3, 5 or 7, no dilation,
+# and pictures that nearly fill a vector. Forward with stride 1 or 2, and input gradient with stride 1.
 #
-# With nothing to sum over but the taps, loads bound the speed, not multiplications: a tile of DEPTH_ROWS output rows
-# loads every input vector once for all the rows that it serves (3x3: 18 loads for 36 multiply-adds). The taps of an
-# output are added in the order of the source positions that they read.
+#     x (h.source rows of w)   weights (K, K), in the order of the source   y (v.target rows of h.target)
+#
+# Nothing is copied: with only the taps to sum over, a padded copy would cost half as much as the sum. A tile reads the
+# rows of the picture where they are, each vector once for all the outputs that it serves. Rows beyond the picture are
+# one row of zeros; columns beyond it are numbers of the neighbouring rows, cleared by a mask. Only where a tile would
+# read outside the whole array are its rows copied first. With stride 2, vectors are loaded in pairs, and their even and
+# odd lanes serve two taps. The taps of an output are added in the order of the source positions that they read.
 
-from vector cimport LANES, real, splat, vec
+from geometry cimport larger, smaller
+from plan cimport MAX_DEPTH, Sum
+from vector cimport LANES, evens, held, keep, lanes_inside, odds, real, splat, vec
+from workspace cimport Carver, carve
 
 cdef enum:
-    DEPTH_ROWS = 4
+    TALL = 7                # rows of a tile
+    LOW = 4                 # of a shorter one, also for the largest kernel, whose weights need registers too
 
-# y (rows, V * LANES), y_row apart = bias + correlation of x (rows + K - 1 rows, pitch apart) with weights (K, K)
-ctypedef void (*depth_strip_t)(const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                               real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil
+cdef struct DepthScratch:
+    real* zeros             # a row of the padding
+    real* masks             # [strips at an edge][K][LANES]
+    real* windows           # [rows of a tile][window] copies of what lies at the ends of the array
+    real* spill             # [TALL][LANES] rows narrower than a vector, when nothing of this task follows them
 
+cdef struct DepthChannel:
+    # One channel of a task.
+    const real* x
+    Py_ssize_t height, width
+    Py_ssize_t before, behind       # numbers of the array before x, and from x on
+    Py_ssize_t top, left            # source position of the first target
+    real weights[MAX_DEPTH * MAX_DEPTH]
+    real bias
+    real* y
+    Py_ssize_t rows, columns
+    DepthScratch* scratch
 
-cdef inline void depth_tile(Py_ssize_t K, Py_ssize_t R, Py_ssize_t V, const real* weights, const real* x,
-                            Py_ssize_t pitch, real bias, real* y, Py_ssize_t y_row) noexcept nogil:
-    # R rows of a strip; K, R and V are literals.
-    cdef vec acc[DEPTH_ROWS][2]
-    cdef vec column
-    cdef Py_ssize_t r, v, j, q
-    for r in range(R):
-        for v in range(V):
-            acc[r][v] = splat(bias)
-    for j in range(R + K - 1):
-        for q in range(K):
-            for v in range(V):
-                column = (<const vec*> (x + j * pitch + q + v * LANES))[0]
-                for r in range(R):
-                    if 0 <= j - r < K:
-                        acc[r][v] = acc[r][v] + weights[(j - r) * K + q] * column
-    for r in range(R):
-        for v in range(V):
-            (<vec*> (y + r * y_row + v * LANES))[0] = acc[r][v]
+ctypedef void (*depth_channel_t)(const DepthChannel* c) noexcept nogil
 
 
-cdef inline void depth_strip(Py_ssize_t K, Py_ssize_t V, const real* weights, const real* x, Py_ssize_t pitch,
-                             real bias, real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
-    cdef Py_ssize_t r = 0
-    while r + DEPTH_ROWS <= rows:
-        depth_tile(K, DEPTH_ROWS, V, weights, x + r * pitch, pitch, bias, y + r * y_row, y_row)
-        r += DEPTH_ROWS
-    while r < rows:
-        depth_tile(K, 1, V, weights, x + r * pitch, pitch, bias, y + r * y_row, y_row)
-        r += 1
+cdef inline Py_ssize_t window() noexcept nogil:
+    # Numbers that a tile may load from a row.
+    return 2 * LANES + MAX_DEPTH
 
 
-cdef inline void depth_3x2(const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                           real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
-    depth_strip(3, 2, weights, x, pitch, bias, y, y_row, rows)
+cdef inline Py_ssize_t reach(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
+    # How many numbers of a row the taps of a strip span.
+    return (LANES - 1) * S + K
 
 
-cdef inline void depth_3x1(const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                           real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
-    depth_strip(3, 1, weights, x, pitch, bias, y, y_row, rows)
-
-
-cdef inline void depth_5x2(const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                           real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
-    depth_strip(5, 2, weights, x, pitch, bias, y, y_row, rows)
-
-
-cdef inline void depth_5x1(const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                           real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
-    depth_strip(5, 1, weights, x, pitch, bias, y, y_row, rows)
-
-
-cdef inline void depth_7x2(const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                           real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
-    depth_strip(7, 2, weights, x, pitch, bias, y, y_row, rows)
-
-
-cdef inline void depth_7x1(const real* weights, const real* x, Py_ssize_t pitch, real bias,
-                           real* y, Py_ssize_t y_row, Py_ssize_t rows) noexcept nogil:
-    depth_strip(7, 1, weights, x, pitch, bias, y, y_row, rows)
-
-
-cdef inline void depth_plane(const depth_strip_t* strips, const real* weights, const real* x, Py_ssize_t pitch,
-                             real bias, real* y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t y_row,
-                             real* narrow) noexcept nogil:
-    # A band of one channel, in strips of two vectors, the last ones moved left to end with the row (what they compute
-    # twice comes out the same).  strips[V]  narrow: room for a band of rows of one vector, for narrower pictures
-    cdef Py_ssize_t at = 0, r, j
-    if columns < LANES:
-        strips[1](weights, x, pitch, bias, narrow, LANES, rows)
-        for r in range(rows):
-            for j in range(columns):
-                y[r * y_row + j] = narrow[r * LANES + j]
+cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noexcept nogil:
+    cdef Py_ssize_t K = s.h.taps, S = s.h.pace, edges = 0, at = 0, column, left, q
+    k.zeros = <real*> carve(carver, window(), sizeof(real))
+    k.windows = <real*> carve(carver, (2 * TALL + MAX_DEPTH) * window(), sizeof(real))
+    k.spill = <real*> carve(carver, TALL * LANES, sizeof(real))
+    # At most so many strips reach beyond one end or the other.
+    k.masks = <real*> carve(carver, 2 * (MAX_DEPTH // LANES + 2) * K * LANES, sizeof(real))
+    if carver.base == NULL:
         return
-    while at + 2 * LANES <= columns:
-        strips[2](weights, x + at, pitch, bias, y + at, y_row, rows)
-        at += 2 * LANES
-    if columns - at > LANES:
-        strips[1](weights, x + at, pitch, bias, y + at, y_row, rows)
+    for q in range(window()):
+        k.zeros[q] = 0
+    while at < s.h.target:
+        column = larger(smaller(at, s.h.target - LANES), 0)
+        left = column * S + s.h.origin
+        if left < 0 or left + reach(K, S) > s.h.source:
+            for q in range(K):
+                (<vec*> (k.masks + (edges * K + q) * LANES))[0] = lanes_inside(left + q, S, s.h.source)
+            edges += 1
         at += LANES
-    if columns > at:
-        at = columns - LANES
-        strips[1](weights, x + at, pitch, bias, y + at, y_row, rows)
+
+
+cdef inline void depth_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, const DepthChannel* c, const real* x,
+                            Py_ssize_t pitch, Py_ssize_t top, Py_ssize_t height, const real* masks, real* y,
+                            Py_ssize_t full) noexcept nogil:
+    # R rows of a strip of LANES targets; x is where row `top` of a picture of `height` rows is read first. Rows from
+    # `full` on go to the spill.  K, the stride S, R and edge are literals
+    cdef vec acc[TALL]
+    cdef vec column, low, high
+    cdef const real* line
+    cdef const real* zeros = c.scratch.zeros
+    cdef real* to
+    cdef Py_ssize_t r, j, q
+    for r in range(R):
+        acc[r] = splat(c.bias)
+    for j in range((R - 1) * S + K):
+        line = x + j * pitch if <size_t> (top + j) < <size_t> height else zeros
+        for q in range(K):
+            if S == 1:
+                column = (<const vec*> (line + q))[0]
+            elif q % 2 == 0:
+                low, high = held((<const vec*> (line + q))[0]), held((<const vec*> (line + q + LANES))[0])
+                column = evens(low, high)
+            else:
+                column = odds(low, high)
+            if edge:
+                column = keep(column, (<const vec*> (masks + q * LANES))[0])
+            for r in range(R):
+                if 0 <= j - r * S < K:
+                    acc[r] = acc[r] + c.weights[(j - r * S) * K + q] * column
+    for r in range(R):
+        to = y + r * c.columns if r < full else c.scratch.spill + r * LANES
+        (<vec*> to)[0] = acc[r]
+
+
+cdef inline void copy_windows(const DepthChannel* c, Py_ssize_t rows, Py_ssize_t top, Py_ssize_t left) noexcept nogil:
+    cdef Py_ssize_t j, q
+    cdef real* to = c.scratch.windows
+    for j in range(rows):
+        for q in range(window()):
+            to[q] = 0
+            if 0 <= top + j < c.height and 0 <= left + q < c.width:
+                to[q] = c.x[(top + j) * c.width + left + q]
+        to += window()
+
+
+cdef inline void depth_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const DepthChannel* c,
+                            Py_ssize_t row) noexcept nogil:
+    # R rows of a channel, strip by strip, the last one moved left to end with the row.
+    cdef Py_ssize_t top = c.top + row * S, tile_top, height, pitch, full = R, at = 0, column, left, i, j
+    cdef Py_ssize_t first = larger(top, 0), last = smaller(top + (R - 1) * S + K, c.height) - 1
+    cdef const real* masks = c.scratch.masks
+    cdef const real* x
+    cdef real* y
+    if c.columns < LANES:
+        # The lanes beyond a row are overwritten by the next one, as long as that is this task's.
+        while full and (c.rows - row - full + 1) * c.columns < LANES:
+            full -= 1
+    while at < c.columns:
+        column = larger(smaller(at, c.columns - LANES), 0)
+        left = c.left + column * S
+        x, y = c.x + top * c.width + left, c.y + row * c.columns + column
+        pitch, tile_top, height = c.width, top, c.height
+        if first * c.width + left < -c.before or last * c.width + left + window() > c.behind:
+            copy_windows(c, (R - 1) * S + K, top, left)
+            x, pitch, tile_top, height = c.scratch.windows, window(), 0, (R - 1) * S + K
+        if left >= 0 and left + reach(K, S) <= c.width:
+            depth_tile(K, S, R, False, c, x, pitch, tile_top, height, masks, y, full)
+        else:
+            depth_tile(K, S, R, True, c, x, pitch, tile_top, height, masks, y, full)
+            masks += K * LANES
+        for i in range(full, R):
+            for j in range(c.columns):
+                y[i * c.columns + j] = c.scratch.spill[i * LANES + j]
+        at += LANES
+
+
+cdef inline void depth_channel(Py_ssize_t K, Py_ssize_t S, Py_ssize_t tall, const DepthChannel* c) noexcept nogil:
+    # Tiles of `tall` rows, the last one moved up (what it computes again comes out the same); K, S and tall are
+    # literals.
+    cdef Py_ssize_t row = 0
+    if c.rows >= tall:
+        while row < c.rows:
+            row = smaller(row, c.rows - tall)
+            depth_rows(K, S, tall, c, row)
+            row += tall
+    elif c.rows >= LOW:
+        depth_rows(K, S, LOW, c, 0)
+        depth_rows(K, S, LOW, c, c.rows - LOW)
+    else:
+        while row < c.rows:
+            depth_rows(K, S, 1, c, row)
+            row += 1
+
+
+cdef inline void depth_3(const DepthChannel* c) noexcept nogil:
+    depth_channel(3, 1, TALL, c)
+
+
+cdef inline void depth_5(const DepthChannel* c) noexcept nogil:
+    depth_channel(5, 1, TALL, c)
+
+
+cdef inline void depth_7(const DepthChannel* c) noexcept nogil:
+    depth_channel(7, 1, LOW, c)
+
+
+cdef inline void depth_3_2(const DepthChannel* c) noexcept nogil:
+    depth_channel(3, 2, LOW, c)
+
+
+cdef inline void depth_5_2(const DepthChannel* c) noexcept nogil:
+    depth_channel(5, 2, LOW, c)
+
+
+cdef inline void depth_7_2(const DepthChannel* c) noexcept nogil:
+    depth_channel(7, 2, LOW, c)
+
+
+cdef inline depth_channel_t choose_depth_channel(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
+    if S == 1:
+        return depth_3 if K == 3 else depth_5 if K == 5 else depth_7
+    return depth_3_2 if K == 3 else depth_5_2 if K == 5 else depth_7_2
+
+
+cdef inline void run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first, Py_ssize_t last, const real* source,
+                                 const real* weight, const real* bias, real* target) noexcept nogil:
+    # Task = (image, group, row band).
+    # source (n, groups, v.source, h.source)  weight (of all groups)  bias (groups * m,)
+    # target (n, groups * m, v.target, h.target)
+    cdef DepthChannel c
+    cdef Py_ssize_t K = s.h.taps, area = s.v.source * s.h.source, target_area = s.v.target * s.h.target
+    cdef Py_ssize_t _, band = first % s.row_bands, plane = first // s.row_bands, group = plane % s.groups, m, i, j
+    cdef Py_ssize_t row
+    cdef const real* w
+    cdef depth_channel_t serve = choose_depth_channel(K, s.h.pace)
+    c.height, c.width, c.columns, c.left, c.scratch = s.v.source, s.h.source, s.h.target, s.h.origin, k
+    for _ in range(first, last):
+        row = band * s.band_rows
+        c.x = source + plane * area
+        c.before, c.behind = plane * area, (s.n * s.groups - plane) * area
+        c.top, c.rows = s.v.origin + row * s.v.pace, smaller(s.band_rows, s.v.target - row)
+        for m in range(s.m):
+            w = weight + group * s.weight_group + m * s.weight_m
+            for i in range(K):
+                for j in range(K):
+                    c.weights[s.v.tap[i].shift * K + s.h.tap[j].shift] = w[s.v.tap[i].kernel * K + s.h.tap[j].kernel]
+            c.bias = bias[group * s.m + m]
+            c.y = target + (plane * s.m + m) * target_area + row * s.h.target
+            serve(&c)
+        band += 1
+        if band == s.row_bands:
+            band, plane, group = 0, plane + 1, group + 1
+            if group == s.groups:
+                group = 0

@@ -6,7 +6,8 @@
 # gradient, and write accumulators that hold channels in lanes back to channel-major arrays.
 
 from geometry cimport smaller
-from vector cimport LANES, MAX_LANES, real, vec, zip_high, zip_low
+from vector cimport (LANES, MAX_LANES, PIECE, real, stack_pieces, vec, zip_high, zip_high_pieces, zip_low,
+                     zip_low_pieces)
 
 
 cdef inline void transpose(vec* a) noexcept nogil:
@@ -34,6 +35,69 @@ cdef inline void transpose_square(const real* source, Py_ssize_t source_row, Py_
     for i in range(LANES):
         if i < target_rows:
             (<vec*> (target + i * target_row))[0] = a[i]
+
+
+cdef inline void transpose_pieces(const real* source, const Py_ssize_t* row_at, real* target, Py_ssize_t target_row,
+                                  Py_ssize_t target_rows) noexcept nogil:
+    # PIECE columns of the LANES rows source + row_at[r] become rows, of which `target_rows` are written. Loads of
+    # pieces bring each number into the piece of its lane; the rest is a small transpose within pieces: zipping row i
+    # with row i + PIECE / 2 is a perfect shuffle of the rows, and done log2(PIECE) times it has exchanged all bits of
+    # the row index with those of the index within the piece.
+    cdef vec a[4]
+    cdef vec b[4]
+    cdef Py_ssize_t i, half = PIECE // 2, turn
+    for i in range(PIECE):
+        a[i] = stack_pieces(source, row_at + i)
+    for turn in range(2):
+        if (1 << turn) < PIECE:
+            for i in range(half):
+                b[2 * i], b[2 * i + 1] = zip_low_pieces(a[i], a[i + half]), zip_high_pieces(a[i], a[i + half])
+            for i in range(PIECE):
+                a[i] = b[i]
+    for i in range(PIECE):
+        if i < target_rows:
+            (<vec*> (target + i * target_row))[0] = a[i]
+
+
+cdef inline void rows_into_lanes(real* to, const real* source, const Py_ssize_t* row_at,
+                                 Py_ssize_t count) noexcept nogil:
+    # to (count, LANES)     to[j, r] = source[row_at[r] + j]
+    cdef Py_ssize_t j = 0, r
+    while j + PIECE <= count:
+        transpose_pieces(source + j, row_at, to + j * LANES, LANES, PIECE)
+        j += PIECE
+    if j < count and count >= PIECE:
+        # A last piece that moves left does some numbers once more.
+        transpose_pieces(source + count - PIECE, row_at, to + (count - PIECE) * LANES, LANES, PIECE)
+        return
+    while j < count:
+        for r in range(LANES):
+            to[j * LANES + r] = source[row_at[r] + j]
+        j += 1
+
+
+cdef inline void lanes_into_rows(real* target, Py_ssize_t stride, Py_ssize_t lanes, const real* panel,
+                                 Py_ssize_t count) noexcept nogil:
+    # panel (count, LANES), and LANES more vectors that may be read     target[r * stride + j] = panel[j, r]
+    cdef real square[MAX_LANES * MAX_LANES]
+    cdef Py_ssize_t row_at[MAX_LANES]
+    cdef Py_ssize_t j = 0, r, k
+    for r in range(LANES):
+        row_at[r] = r * LANES
+    if count < LANES:
+        for k in range(LANES // PIECE):
+            transpose_pieces(panel + k * PIECE, row_at, square + k * PIECE * LANES, LANES, PIECE)
+        for r in range(lanes):
+            for j in range(count):
+                target[r * stride + j] = square[r * LANES + j]
+        return
+    while j < count:
+        # The last square moves left.
+        j = smaller(j, count - LANES)
+        for k in range(LANES // PIECE):
+            transpose_pieces(panel + j * LANES + k * PIECE, row_at, target + k * PIECE * stride + j, stride,
+                             lanes - k * PIECE)
+        j += LANES
 
 
 cdef inline Py_ssize_t run_length(const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:

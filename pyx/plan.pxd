@@ -16,7 +16,6 @@ from workspace cimport Carver, carve
 
 cdef enum:
     PLANE_BYTES = 384 * 1024        # planes of a task: most of a private L2, which also holds a block of weights
-    DEPTH_BYTES = 48 * 1024         # the same for depthwise tasks, which read their planes once: L1
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
     CHUNK = 256                     # summands per tile with channels in lanes: its weights (48 KiB) come from L2
     MAX_PIXELS = 1024               # pixels per task with channels in lanes, which bounds its accumulators
@@ -116,12 +115,21 @@ cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t le
     return ceil_div(larger(count, 1), ceil_div(larger(count, 1), length))
 
 
+cdef inline Py_ssize_t last_place(const Axis* axis) noexcept nogil:
+    # Source position of the last tap, counted from the first; some tap is.
+    cdef const Tap* a = axis.tap
+    cdef const Tap* b = axis.tap + axis.taps - 1
+    return larger(axis.value[a.residue] + a.shift * axis.step, axis.value[b.residue] + b.shift * axis.step)
+
+
 cdef inline bint is_depthwise(const Sum* s) noexcept nogil:
-    # Whether the tiles of depthwise.pxd serve this sum: no stride or dilation, and no tap left out.
-    cdef Py_ssize_t k = s.h.taps
-    return (s.c == 1 and s.v.taps == k and (k == 3 or k == 5 or k == MAX_DEPTH) and s.weight_c == k * k
-            and s.v.reach == k - 1 and s.h.reach == k - 1 and s.v.step == 1 and s.h.step == 1
-            and s.v.spacing == 1 and s.h.spacing == 1)
+    # Whether the tiles of depthwise.pxd serve this sum: no dilation, no tap left out, every target reads a column of
+    # the source; and few channels, since from four on the tile is faster.
+    cdef Py_ssize_t k = s.h.taps, stride = s.h.step * s.h.pace
+    return (s.c == 1 and s.m < 4 and s.v.taps == k and (k == 3 or k == 5 or k == MAX_DEPTH) and s.weight_c == k * k
+            and s.v.step * s.v.pace == stride and stride <= 2 and s.v.spacing == 1 and s.h.spacing == 1
+            and last_place(&s.v) == k - 1 and last_place(&s.h) == k - 1
+            and s.h.origin > -k and s.h.origin + (s.h.target - 1) * stride < s.h.source)
 
 
 cdef inline double work_along(const Axis* axis, Py_ssize_t lanes) noexcept nogil:
@@ -207,18 +215,24 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     cdef double targets = s.m * <double> s.v.target * s.h.target, sources = s.c * <double> s.v.source * s.h.source
     cdef bint spaced = s.h.spacing > 1
     cdef double by_pixels, by_channels, by_groups = INFINITY
-    by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES) * (0.5 if is_depthwise(s) else 1.0)
+    by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
+    if s.m == 1:
+        by_pixels *= 2          # every multiply-add loads across two cache lines
     by_pixels *= ceil_div(places, LANES) * LANES / <double> places
     if s.weight_m < s.weight_c:
         by_pixels += s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15)
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
+    if is_depthwise(s):
+        # Tiles of their own, without a copy; strips that pass the end of a row do some outputs twice.
+        by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + 1.3 * s.v.taps * s.h.taps)
+                           * (1 if s.h.step == 1 else 1.5))
     by_channels = ceil_div(s.m, LANES) * s.c * choose_skips(s)
     by_channels += targets * (1.5 if spaced else 0.5)
     if s.n == 1 and not prepacked:
         by_channels += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
     if s.groups > 1 and s.c * span(&s.h, columns) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real) <= PLANE_BYTES:
-        by_groups = (s.m * products * 1.2 + (sources + targets) * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
+        by_groups = (s.m * products * 1.1 + (sources + targets) * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
     if by_groups < by_pixels and by_groups < by_channels:
         return GROUPS
     return CHANNELS if by_channels < by_pixels else PIXELS
@@ -227,7 +241,7 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
 cdef inline bint may_overrun(const Sum* s) noexcept nogil:
     # Whether strips of pixels read beyond the last place of their planes: not if every band holds at least a vector, so
     # that its last strip can move left. (The last band may be a single row.)
-    return s.lanes == PIXELS and (s.depthwise or s.column_bands > 1 or positions(&s.h, 0) < LANES)
+    return s.lanes == PIXELS and not s.depthwise and (s.column_bands > 1 or positions(&s.h, 0) < LANES)
 
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
@@ -249,11 +263,12 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
-    cdef Py_ssize_t bytes_of_planes = DEPTH_BYTES if s.depthwise else PLANE_BYTES
-    cdef Py_ssize_t budget = bytes_of_planes // <Py_ssize_t> sizeof(real) // channel_planes
+    cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
     s.skip_v = s.skip_h = False
     s.images = 1
     s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
+    if s.depthwise:
+        s.band_columns = columns
     room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace
     s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
     s.band_rows = band_for(rows, room, 1)

@@ -18,7 +18,6 @@
 # last loop of the tile early enough to keep the accumulators off the stack. The sum runs in the order of i, one fused
 # multiply-add at a time: whichever tile computes an output, it has the same bits.
 
-from depthwise cimport depth_3x1, depth_3x2, depth_5x1, depth_5x2, depth_7x1, depth_7x2, depth_strip_t
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, WIDE, real, splat, vec
 
 cdef enum Lanes:
@@ -50,7 +49,6 @@ cdef struct Tiles:
     pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
     channel_tile_t channels[4]                          # [V], R = ROWS
     channel_tile_t sums[4]                              # [V], R = ROWS
-    depth_strip_t depth[8][3]                           # [K][V]
 
 
 cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, Py_ssize_t depth,
@@ -240,8 +238,6 @@ cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weig
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:
     # Leftover rows go to flatter tiles, leftover vectors to narrower ones; an R of 4 is ROWS itself at some levels.
-    t.depth[3][2], t.depth[5][2], t.depth[7][2] = depth_3x2, depth_5x2, depth_7x2
-    t.depth[3][1], t.depth[5][1], t.depth[7][1] = depth_3x1, depth_5x1, depth_7x1
     t.channels[3], t.channels[2], t.channels[1] = channels_x3, channels_x2, channels_x1
     t.sums[3], t.sums[2], t.sums[1] = sums_x3, sums_x2, sums_x1
     t.pixels[4][6], t.pixels[4][3], t.pixels[4][1] = pixels_4x6, pixels_4x3, pixels_4x1

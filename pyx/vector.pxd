@@ -4,7 +4,7 @@
 # setup.py); `vec` is as many of them as one register of the level holds. Cython is told that a `vec` is a `real`: it
 # only passes the arithmetic through, and the C compiler does it on all lanes. A scalar times a vector broadcasts.
 # Wider vectors than the level has are never used (they compile to long emulations), nor are single lanes addressed;
-# what moves numbers between lanes are three shuffles, zip_low, zip_high and evens.
+# what moves numbers between lanes are shuffles of two vectors (zip, evens, odds), and loads of 16-byte pieces.
 
 cdef extern from *:
     """
@@ -81,6 +81,10 @@ cdef extern from *:
     #define PYCONV_EVEN_4 0, 2, 4, 6
     #define PYCONV_EVEN_8 0, 2, 4, 6, 8, 10, 12, 14
     #define PYCONV_EVEN_16 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+    #define PYCONV_ODD_2 1, 3
+    #define PYCONV_ODD_4 1, 3, 5, 7
+    #define PYCONV_ODD_8 1, 3, 5, 7, 9, 11, 13, 15
+    #define PYCONV_ODD_16 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
     #define PYCONV_PASTE(a, b) a##b
     #define PYCONV_LIST(name, lanes) PYCONV_PASTE(name, lanes)
     #if defined(__clang__)
@@ -92,6 +96,15 @@ cdef extern from *:
     static inline vec zip_low(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_LOW_, PYCONV_LANES)); }
     static inline vec zip_high(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_HIGH_, PYCONV_LANES)); }
     static inline vec evens(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_EVEN_, PYCONV_LANES)); }
+    static inline vec odds(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_ODD_, PYCONV_LANES)); }
+    /* Without it gcc loads a vector again for each of its uses in a shuffle. */
+    #if defined(__AVX512F__)
+      static inline vec held(vec a) { __asm__("" : "+v"(a)); return a; }
+    #elif defined(__SSE2__)
+      static inline vec held(vec a) { __asm__("" : "+x"(a)); return a; }
+    #else
+      static inline vec held(vec a) { return a; }
+    #endif
 
     typedef PYCONV_INTEGER integer;
     typedef integer bits __attribute__((vector_size(PYCONV_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
@@ -103,8 +116,54 @@ cdef extern from *:
     static inline bits choose(bits which, bits a, bits b) { return (which & a) | (~which & b); }
     static inline bits as_bits(vec a) { return (bits)a; }
     static inline vec as_vec(bits a) { return (vec)a; }
+    static inline vec keep(vec a, vec mask) { return (vec)((bits)a & (bits)mask); }
+    static inline vec lanes_inside(Py_ssize_t first, Py_ssize_t step, Py_ssize_t size) {
+        integer mask[PYCONV_LANES];
+        for (int i = 0; i < PYCONV_LANES; i++) mask[i] = first + i * step >= 0 && first + i * step < size ? -1 : 0;
+        return *(const vec*)mask;
+    }
     static inline bits load_bytes(const signed char* a) { return __builtin_convertvector(*(const bytes*)a, bits); }
     static inline void store_bytes(signed char* to, bits a) { *(bytes*)to = __builtin_convertvector(a, bytes); }
+
+    /* A piece is 16 bytes of a vector: loads put pieces in place, and shuffles within pieces are the cheapest ones. */
+    #define PIECE ((Py_ssize_t)(128 / PYCONV_BITS))
+    typedef real piece __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+    #if PYCONV_BITS == 32
+      #define PYCONV_FIRST_2 0, 1, 2, 3, 4, 5, 6, 7
+      #define PYCONV_FIRST_4 PYCONV_FIRST_2, 8, 9, 10, 11, 12, 13, 14, 15
+      #define PYCONV_PIECE_LOW_4 PYCONV_LOW_4
+      #define PYCONV_PIECE_HIGH_4 PYCONV_HIGH_4
+      #define PYCONV_PIECE_LOW_8 0, 8, 1, 9, 4, 12, 5, 13
+      #define PYCONV_PIECE_HIGH_8 2, 10, 3, 11, 6, 14, 7, 15
+      #define PYCONV_PIECE_LOW_16 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+      #define PYCONV_PIECE_HIGH_16 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+    #else
+      #define PYCONV_FIRST_2 0, 1, 2, 3
+      #define PYCONV_FIRST_4 PYCONV_FIRST_2, 4, 5, 6, 7
+      #define PYCONV_PIECE_LOW_2 PYCONV_LOW_2
+      #define PYCONV_PIECE_HIGH_2 PYCONV_HIGH_2
+      #define PYCONV_PIECE_LOW_4 0, 4, 2, 6
+      #define PYCONV_PIECE_HIGH_4 1, 5, 3, 7
+      #define PYCONV_PIECE_LOW_8 0, 8, 2, 10, 4, 12, 6, 14
+      #define PYCONV_PIECE_HIGH_8 1, 9, 3, 11, 5, 13, 7, 15
+    #endif
+    static inline vec zip_low_pieces(vec a, vec b) {
+        return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_PIECE_LOW_, PYCONV_LANES));
+    }
+    static inline vec zip_high_pieces(vec a, vec b) {
+        return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_PIECE_HIGH_, PYCONV_LANES));
+    }
+    static inline vec stack_pieces(const real* p, const Py_ssize_t* at) {
+      #define PYCONV_AT(i) (*(const piece*)(p + at[(i) * PIECE]))
+      #define PYCONV_PAIR(i) __builtin_shufflevector(PYCONV_AT(i), PYCONV_AT(i + 1), PYCONV_FIRST_2)
+      #if PYCONV_VECTOR_BYTES == 64
+        return __builtin_shufflevector(PYCONV_PAIR(0), PYCONV_PAIR(2), PYCONV_FIRST_4);
+      #elif PYCONV_VECTOR_BYTES == 32
+        return PYCONV_PAIR(0);
+      #else
+        return PYCONV_AT(0);
+      #endif
+    }
     """
     ctypedef double real
     ctypedef real vec
@@ -122,6 +181,15 @@ cdef extern from *:
     vec zip_low(vec a, vec b) noexcept nogil            # a[0], b[0], a[1], b[1], ... from the lower halves
     vec zip_high(vec a, vec b) noexcept nogil           # the same from the upper halves
     vec evens(vec a, vec b) noexcept nogil              # a[0], a[2], ..., b[0], b[2], ...
+    vec odds(vec a, vec b) noexcept nogil
+    vec held(vec a) noexcept nogil                      # a, in a register
+    vec keep(vec a, vec mask) noexcept nogil            # a where the mask is set, else 0, whatever a was
+    # the mask of the lanes i with 0 <= first + i * step < size
+    vec lanes_inside(Py_ssize_t first, Py_ssize_t step, Py_ssize_t size) noexcept nogil
+    const Py_ssize_t PIECE          # numbers in a piece
+    vec zip_low_pieces(vec a, vec b) noexcept nogil     # zip_low, piece by piece
+    vec zip_high_pieces(vec a, vec b) noexcept nogil
+    vec stack_pieces(const real* p, const Py_ssize_t* at) noexcept nogil    # pieces at p + at[0], p + at[PIECE], ...
 
     # Masks and indices: as many integers, each as wide as a real. A mask holds -1 for yes, 0 for no.
     ctypedef long long integer

@@ -67,3 +67,19 @@ def test_hot_loops(isa, dtype):
             framed = ("mov", "%rsp,%rbp") in [line[1:] for line in code[name]]  # else rbp is a register like others
             stack = ("(%rsp", "(%rbp") if framed else ("(%rsp",)
             assert not [line for line in loop if any(place in line[2] for place in stack)], f"the stack in {where}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("isa", _kernels.built)
+def test_depthwise_tiles(isa, dtype):
+    """All taps of a tile of at least four rows, on whole registers, with and without an edge."""
+    if _kernels.built == ("baseline",):
+        pytest.skip("not x86-64, the only machine whose code this reads")
+    (path,) = Path(_kernels.__file__).parent.glob(f"convolution_{isa}_{dtype}.*.so")
+    code = functions(path)
+    for kernel in (3, 5, 7):
+        for stride in ("", "_2"):
+            (name,) = [name for name in code if name.endswith(f"depth_{kernel}{stride}")]
+            products = [line for line in code[name] if re.match(MULTIPLY[isa], line[1])]
+            assert len(products) >= 2 * 4 * kernel**2, f"{len(products)} multiplications in {name} of {path.name}"
+            assert all(REGISTER[isa] in line[2] for line in products), f"narrow registers in {name} of {path.name}"
