@@ -203,6 +203,63 @@ def pointwise_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
     yield call
 
 
+def normalization_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
+    """Their first argument, the geometry of others, is ignored."""
+    module, rng = _kernels.load("normalization", dtype, isa), np.random.default_rng(seed)
+    # Exact: means are 0, and quotients by few powers of two.
+    n, c, rows, columns = (2 ** int(power) for power in rng.integers(0, 2 if seed % 2 else 5, 4))
+    shape, kept = (n, c + seed % 3, rows, 2 * columns), np.zeros(1, np.intp)
+    half = geometries.integers(rng, (*shape[:3], columns), dtype)
+    x, dy = np.concatenate((half, -half), axis=3), geometries.integers(rng, shape, dtype)
+    mean, scale, factor, summand = (geometries.integers(rng, shape[1:2], dtype) for _ in range(4))
+    spread, axes, count = (lambda a: a[:, None, None]), (0, 2, 3), n * rows * 2 * columns
+    centre, products = x - spread(mean), (dy * (x - spread(mean))).sum((0, 2, 3))
+    dw, db = products * scale, dy.sum(axes)
+    through = spread(db / count) + spread(products * scale * scale / count) * centre
+    settings = {"dy": dy, "x": x, "mean": mean, "scale": scale, "factor": factor}
+
+    def call(name, function, inputs, expected):
+        return _simple(lambda g, *rest: function(*rest), name, kept, inputs, expected, dtype)
+
+    def backward(of_batch):
+        return lambda *rest: module.normalize_backward(*rest[:5], of_batch, *rest[5:])
+
+    yield call("statistics", module.statistics, {"x": x}, {"mean": x.mean(axes), "var": x.var(axes)})
+    given = {"x": x, "mean": mean, "factor": factor}
+    y = centre * spread(factor)
+    yield call("normalize", module.normalize, {**given, "b": summand}, {"y": y + spread(summand)})
+    yield call("normalize only", module.normalize, {**given, "b": None}, {"y": y})
+    for of_batch, dx in ((False, dy * spread(factor)), (True, (dy - through) * spread(factor))):
+        if of_batch and count > 16:
+            continue
+        yield call(f"normalize backward {of_batch}", backward(of_batch), settings, {"dx": dx, "dw": dw, "db": db})
+
+
+def softmax_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
+    """As `normalization_calls`. One score is 0 and all others are -inf, which keeps exponentials exact."""
+    module, rng, kept = _kernels.load("softmax", dtype, isa), np.random.default_rng(seed), np.zeros(1, np.intp)
+    outer, c, inner = (int(rng.integers(1, 9)) for _ in range(3))
+    chosen, classes = (rng.integers(0, c, (outer, inner)).astype(np.intp) for _ in range(2))
+    one_hot, right = (np.arange(c)[:, None] == a[:, None] for a in (chosen, classes))
+    given = {"x": np.where(one_hot, 0.0, -np.inf).astype(dtype), "classes": classes}
+    losses, dx = np.where(chosen == classes, 0.0, np.inf), 2.0 * one_hot - 2.0 * right
+
+    def with_gradient(geometry, x, classes, losses, dx, threads):
+        module.cross_entropy(x, classes, losses, dx, 2.0, threads)
+
+    def without(geometry, x, classes, losses, threads):
+        module.cross_entropy(x, classes, losses, None, 1.0, threads)
+
+    yield _simple(with_gradient, "cross-entropy with gradient", kept, given, {"losses": losses, "dx": dx}, dtype)
+    yield _simple(without, "cross-entropy", kept, given, {"losses": losses}, dtype)
+
+
+def other_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
+    """Of the modules that take no geometry."""
+    for calls in (pointwise_calls, normalization_calls, softmax_calls):
+        yield from calls(seed, dtype, isa)
+
+
 def _packed(case: geometries.Pool, out, dilation) -> np.ndarray:
     (ph, pw), c = case.padding, case.c
     sizes = (case.n, c, *case.size, c, *out, *case.kernel, *case.stride, *dilation)

@@ -17,7 +17,7 @@ import pytest
 
 import geometries
 from children import python
-from kernel_calls import conv_calls, pointwise_calls, pool_calls, winograd_calls
+from kernel_calls import conv_calls, other_calls, pool_calls, winograd_calls
 from pyconv import _kernels
 from tolerance import assert_near
 
@@ -59,7 +59,7 @@ def walk(isa: str, kind: str, first: int, count: int) -> None:
             (case, conv_calls(case, dtype, isa)),
             (case, winograd_calls(case, dtype, isa)),
             (pool, pool_calls(pool, dtype, isa)),
-            (seed, pointwise_calls(seed, dtype, isa)),
+            (seed, other_calls(seed, dtype, isa)),
         ):
             for call in calls:
                 print(f"{call.name} of {source}", flush=True)

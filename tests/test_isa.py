@@ -13,7 +13,7 @@ import pytest
 import geometries
 import operations
 from children import printed, python
-from kernel_calls import conv_calls, pointwise_calls, pool_calls
+from kernel_calls import conv_calls, other_calls, pool_calls
 from pyconv import _kernels
 from tolerance import accumulated, assert_near, assert_same
 
@@ -33,7 +33,7 @@ def test_whole_numbers_exactly(isa, batch, dtype):
     for seed in range(80_000 + batch * 40, 80_000 + batch * 40 + 40):
         case = geometries.conv(seed, transposed=seed % 2 == 1)
         pool = geometries.pool(seed)
-        calls_of = conv_calls(case, dtype, isa), pool_calls(pool, dtype, isa), pointwise_calls(seed, dtype, isa)
+        calls_of = conv_calls(case, dtype, isa), pool_calls(pool, dtype, isa), other_calls(seed, dtype, isa)
         for source, calls in zip((case, pool, seed), calls_of, strict=True):
             for call in calls:
                 outputs = call.garbage()
