@@ -21,7 +21,7 @@ from vector cimport LANES, MAX_LANES, ROWS, real, splat, vec
 from winograd_matrices cimport (SPAN, line_of_data, line_of_gradient, line_of_output, line_of_weight,
                                 line_of_weight_gradient, weight_lines)
 from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
-from winograd_product cimport half_product_of, product_of, product_t
+from winograd_product cimport half_product_of, product_of
 from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
                                  transpose_weights, window_of)
 from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, carve_walk, cut_walk, fill_up,
@@ -33,6 +33,7 @@ include "scratch.pxi"
 cnp.import_array()
 
 cdef enum:
+    CHAIN = 64                  # channels that are added up before they are added to M: longer chains round more
     SERIAL_WORK = 1_000_000     # direct multiply-adds whose time here is that of waking another thread
 
 
@@ -100,19 +101,22 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
                    const real* v, const real* u, real* m) noexcept nogil:
     # From V of a block and `lines` lines of U of a panel to M.
     cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), tiles = window_of(w, block).tiles
-    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, _
-    cdef product_t multiply_full = product_of(width // LANES), multiply_left = half_product_of(width // LANES)
+    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, point, c, count
     if 2 * left > ROWS:
         full, left = full + 1, 0
-    v += first * SPAN * ROWS * LANES
-    m += first * SPAN * w.m_point
-    for _ in range(lines * SPAN):
-        multiply_full(full, w.c, w.at, v, w.v_rows, u, m)
-        if left:
-            multiply_left(1, w.c, w.at, v + full * w.v_rows, 0, u, m + full * ROWS * width)
-        v += ROWS * LANES
-        u += w.u_point
-        m += w.m_point
+    for point in range(lines * SPAN):
+        c = 0
+        while c < w.c:
+            count = smaller(CHAIN, w.c - c)
+            product_of(width // LANES, c == 0)(full, count, w.at + c, v + (first * SPAN + point) * ROWS * LANES,
+                                               w.v_rows, u + point * w.u_point + c * width,
+                                               m + (first * SPAN + point) * w.m_point)
+            if left:
+                half_product_of(width // LANES, c == 0)(1, count, w.at + c,
+                                                        v + (first * SPAN + point) * ROWS * LANES + full * w.v_rows,
+                                                        0, u + point * w.u_point + c * width,
+                                                        m + (first * SPAN + point) * w.m_point + full * ROWS * width)
+            c += CHAIN
 
 
 cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_t panel, const real* m) noexcept nogil:

@@ -6,8 +6,9 @@
 # one below the other.
 #
 #   PRODUCT      rows are tiles of the picture, LANES numbers apart, i is the channel; b is one piece
-#   FIRST_SUM    rows are channels, neighbours, i is the tile
-#   SUM          the same, added to c
+#   FIRST_SUM    rows are channels, neighbours, i is the tile; b has an offset table
+#
+# NEXT_PRODUCT and SUM are the same, added to c: a long sum is one of shorter ones, which rounds less.
 #
 # Why the functions are named, and reached through a pointer: see tile.pxd. The sum runs in the order of i, one fused
 # multiply-add at a time, whichever tile computes it.
@@ -27,6 +28,7 @@ cdef enum:
 
 cdef enum Kind:
     PRODUCT
+    NEXT_PRODUCT
     FIRST_SUM
     SUM
 
@@ -54,20 +56,19 @@ cdef inline void product(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count
         place = b
         for i in range(depth):
             row = a + at[i]
-            if kind != PRODUCT:
+            if kind == FIRST_SUM or kind == SUM:
                 place = b + b_at[i]
             for v in range(V):
                 column[v] = (<const vec*> (place + v * LANES))[0]
-            if kind == PRODUCT:
-                place += V * LANES
+            place += V * LANES
             for r in range(R):
-                factor = row[r * LANES] if kind == PRODUCT else row[r]
+                factor = row[r] if kind == FIRST_SUM or kind == SUM else row[r * LANES]
                 for v in range(V):
                     acc[r][v] = acc[r][v] + factor * column[v]
         for r in range(R):
             for v in range(V):
                 out = <vec*> (c + (r * V + v) * LANES)
-                out[0] = out[0] + acc[r][v] if kind == SUM else acc[r][v]
+                out[0] = out[0] + acc[r][v] if kind == SUM or kind == NEXT_PRODUCT else acc[r][v]
         a += a_count
         c += R * V * LANES
 
@@ -102,6 +103,36 @@ cdef inline void half_product_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ss
     product(PRODUCT, ROWS // 2, 1, count, depth, at, a, a_count, NULL, b, c)
 
 
+cdef inline void next_product_x3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                 Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(NEXT_PRODUCT, ROWS, 3, count, depth, at, a, a_count, NULL, b, c)
+
+
+cdef inline void next_product_x2(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                 Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(NEXT_PRODUCT, ROWS, 2, count, depth, at, a, a_count, NULL, b, c)
+
+
+cdef inline void next_product_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                 Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(NEXT_PRODUCT, ROWS, 1, count, depth, at, a, a_count, NULL, b, c)
+
+
+cdef inline void next_half_product_x3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                      Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(NEXT_PRODUCT, ROWS // 2, 3, count, depth, at, a, a_count, NULL, b, c)
+
+
+cdef inline void next_half_product_x2(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                      Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(NEXT_PRODUCT, ROWS // 2, 2, count, depth, at, a, a_count, NULL, b, c)
+
+
+cdef inline void next_half_product_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
+                                      Py_ssize_t a_count, const real* b, real* c) noexcept nogil:
+    product(NEXT_PRODUCT, ROWS // 2, 1, count, depth, at, a, a_count, NULL, b, c)
+
+
 cdef inline void first_sum_x3(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at, const real* a,
                         Py_ssize_t a_count, const Py_ssize_t* b_at, const real* b, real* c) noexcept nogil:
     product(FIRST_SUM, SUM_ROWS, 3, count, depth, at, a, a_count, b_at, b, c)
@@ -132,12 +163,16 @@ cdef inline void sum_x1(Py_ssize_t count, Py_ssize_t depth, const Py_ssize_t* at
     product(SUM, SUM_ROWS, 1, count, depth, at, a, a_count, b_at, b, c)
 
 
-cdef inline product_t product_of(Py_ssize_t vectors) noexcept nogil:
-    return product_x3 if vectors == 3 else product_x2 if vectors == 2 else product_x1
+cdef inline product_t product_of(Py_ssize_t vectors, bint first) noexcept nogil:
+    if first:
+        return product_x3 if vectors == 3 else product_x2 if vectors == 2 else product_x1
+    return next_product_x3 if vectors == 3 else next_product_x2 if vectors == 2 else next_product_x1
 
 
-cdef inline product_t half_product_of(Py_ssize_t vectors) noexcept nogil:
-    return half_product_x3 if vectors == 3 else half_product_x2 if vectors == 2 else half_product_x1
+cdef inline product_t half_product_of(Py_ssize_t vectors, bint first) noexcept nogil:
+    if first:
+        return half_product_x3 if vectors == 3 else half_product_x2 if vectors == 2 else half_product_x1
+    return next_half_product_x3 if vectors == 3 else next_half_product_x2 if vectors == 2 else next_half_product_x1
 
 
 cdef inline sum_t sum_tile_of(Py_ssize_t vectors, bint first) noexcept nogil:
