@@ -43,7 +43,8 @@ cdef struct Stretch:
 
 
 cdef inline bint is_matrix_product(const Geometry* g) noexcept nogil:
-    return (g.kh == g.kw == g.stride_h == g.stride_w == 1
+    # (Output padding may add rows and columns that nothing reads.)
+    return (g.kh == g.kw == g.stride_h == g.stride_w == 1 and g.ih == g.oh and g.iw == g.ow
             and g.pad_top == g.pad_bottom == g.pad_left == g.pad_right == 0)
 
 

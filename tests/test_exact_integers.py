@@ -239,13 +239,15 @@ def test_averages_of_whole_multiples_are_exact(kernel, dtype):
     assert_same(F.avg_pool2d_backward(dy, x, kernel, 1), expected, kernel, dtype)
 
 
-def test_output_padding_of_a_kernel_of_one_pixel():
+@pytest.mark.parametrize("channels", [(3, 4), (40, 20), (20, 40)])
+def test_output_padding_of_a_kernel_of_one_pixel(channels):
     """A dilation makes room for output padding, whose rows and columns get the bias only."""
     rng = np.random.default_rng(0)
-    x, w, b = (integers(rng, shape) for shape in ((2, 3, 5, 6), (3, 4, 1, 1), (4,)))
+    ic, oc = channels
+    x, w, b = (integers(rng, shape) for shape in ((2, ic, 5, 6), (ic, oc, 1, 1), (oc,)))
     y = F.conv_transpose2d(x, w, b, output_padding=(0, 1), dilation=2)
     assert_same(y[..., :-1], F.conv_transpose2d(x, w, b))
-    assert_same(y[..., -1], np.broadcast_to(b[:, None], (2, 4, 5)))
+    assert_same(y[..., -1], np.broadcast_to(b[:, None], (2, oc, 5)))
     dy = integers(rng, y.shape)
     found = F.conv_transpose2d_backward(dy, x, w, output_padding=(0, 1), dilation=2)
     expected = F.conv_transpose2d_backward(np.ascontiguousarray(dy[..., :-1]), x, w)
