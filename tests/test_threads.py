@@ -123,15 +123,17 @@ def test_sixteen_python_threads_at_once_are_all_right():
     case = Conv(0, 2, 9, 17, 1, (33, 35), (3, 3), padding=((1, 1), (1, 1)))
     data = [operations.arrays(Conv(**{**vars_of(case), "seed": seed}), np.float32, whole=True) for seed in range(16)]
     expected = [operations.convolve_reference(case, *arrays) for arrays in data]
+    alone = [operations.convolve(case, *arrays) for arrays in data]
     failures = []
 
     def work(seed):
         try:
             for turn in range(10):
                 with pc.num_threads(1 + (seed + turn) % 3):
-                    operations.compare(
-                        operations.convolve(case, *data[seed]), expected[seed], np.float32, f"thread {seed}"
-                    )
+                    found = operations.convolve(case, *data[seed], "direct")
+                    operations.compare(found, expected[seed], np.float32, f"thread {seed}")
+                    for name, result in operations.convolve(case, *data[seed]).items():
+                        assert_same_bits(result, alone[seed][name], f"{name}, thread {seed}")
                     assert pc.get_num_threads() == 1 + (seed + turn) % 3
         except BaseException as error:
             failures.append(error)
