@@ -196,9 +196,11 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):
     cdef Sum s = plan.sum
     cdef int threads = plan.threads
     cdef size_t own = plan.own
-    cdef Py_ssize_t run, runs, outputs = s.groups * s.m, room
+    cdef Py_ssize_t run, runs, outputs = s.groups * s.m, room, i
+    # Outputs that share a bias: all pixels of a channel, where simplified() made channels of them.
+    cdef Py_ssize_t sharing = 1 if bias is None else outputs // larger(cnp.PyArray_SIZE(<cnp.ndarray> bias), 1)
     cdef Carver carver
-    cdef real* zeros
+    cdef real* own_bias
     cdef char* base
     cdef bint packing = packed is None and packs_first(&s)
     room = s.packed_numbers if packing else 0
@@ -208,12 +210,16 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):
         s.packed = <real*> carve(&carver, room, sizeof(real))
     elif packed is not None:
         s.packed = <real*> packed.weights.memory
-    zeros = <real*> carve(&carver, outputs, sizeof(real))
+    own_bias = <real*> carve(&carver, outputs, sizeof(real))
     base += carver.used
     with nogil:
         if b == NULL:
-            memset(zeros, 0, outputs * sizeof(real))
-            b = zeros
+            memset(own_bias, 0, outputs * sizeof(real))
+            b = own_bias
+        elif sharing > 1:
+            for i in range(outputs):
+                own_bias[i] = b[i // sharing]
+            b = own_bias
         if packing:
             pack_all(&s, w, threads)
         if threads == 1:

@@ -58,6 +58,10 @@ TRAPS = [
     conv("transposed, output padding as large as the stride", transposed=True, dilation=(3, 2), output_padding=(2, 1)),
     conv("transposed, kernel smaller than stride", transposed=True, kernel=(2, 1), stride=(3, 4), size=(3, 4)),
     conv("transposed, kernel equals stride", transposed=True, kernel=(4, 4), stride=(4, 4), ic=18, oc=10),
+    conv("transposed, from one pixel", transposed=True, size=(1, 1), ic=5, oc=4),
+    conv("transposed, from one pixel, grouped", transposed=True, size=(1, 1), kernel=(4, 4), ic=40, oc=36, groups=4),
+    conv("transposed, from one pixel, many groups", transposed=True, size=(1, 1), ic=34, oc=34, groups=34),
+    conv("transposed, from one pixel with padding", transposed=True, size=(1, 1), pad=(1, 0, 0, 1), ic=6, oc=7),
     conv("transposed, all but a corner cut off", transposed=True, pad=(4, 3, 3, 4)),
     conv("transposed, grouped and dilated", transposed=True, ic=6, oc=4, groups=2, dilation=(2, 3), stride=(3, 2)),
     conv(
