@@ -171,9 +171,9 @@ KERNELS = [
         "bias of the first tile for all tiles",
     ),
     Fault(
-        "pyx/correlation.pxd",
-        "taps[s.v.tap[i].shift * size + s.h.tap[j].shift] =",
-        "taps[s.h.tap[j].shift * size + s.v.tap[i].shift] =",
+        "pyx/depthwise.pxd",
+        "acc[r] = acc[r] + c.weights[(j - r * S) * K + q] * column",
+        "acc[r] = acc[r] + c.weights[q * K + j - r * S] * column",
         "depthwise kernel transposed",
     ),
     Fault(
@@ -184,11 +184,22 @@ KERNELS = [
     ),
     Fault(
         "pyx/depthwise.pxd",
-        "    while r < rows:\n        depth_tile(K, 1, V",
-        "    while r + 1 < rows:\n        depth_tile(K, 1, V",
-        "last row of a depthwise picture left out",
+        "while full and (c.rows - row - full + 1) * c.columns < LANES:",
+        "while full and (c.rows - row - full) * c.columns < 0:",
+        "narrow rows written beyond their channel",
     ),
-    Fault("pyx/depthwise.pxd", "if 0 <= j - r < K:", "if 0 < j - r < K:", "first row of a depthwise kernel left out"),
+    Fault(
+        "pyx/depthwise.pxd",
+        "if 0 <= j - r * S < K:",
+        "if 0 < j - r * S < K:",
+        "first row of a depthwise kernel left out",
+    ),
+    Fault(
+        "pyx/depthwise.pxd",
+        "if 0 <= top + j < c.height and 0 <= left + q < c.width:",
+        "if 0 <= top + j < c.height and 0 <= left + q <= c.width:",
+        "pixel of the next row read in place of padding",
+    ),
     Fault(
         "pyx/weight_gradient.pxd",
         "images, rows = smaller(s.images, g.n - image), smaller(s.band_rows, g.oh - row)",
