@@ -29,7 +29,7 @@ cdef struct GroupScratch:
 
 cdef inline void carve_groups(GroupScratch* k, const Sum* s, Carver* carver) noexcept nogil:
     cdef Py_ssize_t width = larger(s.h.target, 1)
-    k.chunk = smaller(larger(CHUNK_VECTORS // (s.m * s.v.spacing * width), 1), s.band_rows)
+    k.chunk = smaller(larger(CHUNK_VECTORS // (larger(s.m, 1) * s.v.spacing * width), 1), s.band_rows)
     k.planes = <real*> carve(carver, s.c * s.planes.channel, sizeof(real))
     k.weights = <real*> carve(carver, s.weight_group * LANES, sizeof(real))
     k.bias = <real*> carve(carver, s.m * LANES, sizeof(real))
