@@ -10,7 +10,7 @@
 #
 # Where a result is not finite, or might not be, the direct kernels compute that image again.
 
-from importlib import import_module
+import importlib
 
 from cython.parallel cimport prange, threadid
 from libc.string cimport memcpy, memset
@@ -275,7 +275,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
 cdef object compute_again(geometry, bint input_gradient, Py_ssize_t first, Py_ssize_t last, source, weight, bias,
                           target, int threads):
     # Images first .. last, by the direct kernels of the same build.
-    direct = import_module(__name__.replace("winograd_", "convolution_"))
+    direct = importlib.import_module(__name__.replace("winograd_", "convolution_"))
     some = geometry.copy()
     some[0] = last - first
     kernel = direct.input_gradient if input_gradient else direct.forward
@@ -352,7 +352,7 @@ cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t firs
         transform_source(call.v + block * w.v_block, w, &loom, group, first + block, i, call.x)
         fill_up(call.v + block * w.v_block, w, first + block, i)
     else:
-        transform_dy(call.d + block * w.tiles // ROWS * k.d_rows, k, &loom, group, first + block,
+        transform_dy(call.d + block * w.tiles // w.group * k.d_rows, k, &loom, group, first + block,
                      i - w.c_blocks, call.dy)
 
 
@@ -403,8 +403,8 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     for _ in range(2):
         carve_walk(k, &carver)
         call.doubted = <char*> carve(&carver, 1, 1)
-        call.v = <real*> carve(&carver, k.tiles // ROWS * w.v_rows, sizeof(real))
-        call.d = <real*> carve(&carver, k.tiles // ROWS * k.d_rows, sizeof(real))
+        call.v = <real*> carve(&carver, k.tiles // w.group * w.v_rows, sizeof(real))
+        call.d = <real*> carve(&carver, k.tiles // w.group * k.d_rows, sizeof(real))
         call.s = <real*> carve(&carver, w.panels * k.s_panel if k.stages > 1 else 0, sizeof(real))
         if carver.base == NULL:
             carve_loom(&loom, w, &own)
@@ -424,7 +424,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
                     add_stage(&call, group, stage, task, threadid())
     give_back(scratch)
     if call.doubted[0]:
-        direct = import_module(__name__.replace("winograd_", "convolution_"))
+        direct = importlib.import_module(__name__.replace("winograd_", "convolution_"))
         direct.weight_gradient(geometry, x, dy, dw, threads)
 
 

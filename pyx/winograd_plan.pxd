@@ -18,12 +18,6 @@ from vector cimport LANES, PANEL, ROWS, real
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN
 from workspace cimport Carver, carve
 
-cdef extern from *:
-    """
-    #define V_VECTOR (36 * ROWS * LANES)
-    """
-    const Py_ssize_t V_VECTOR       # numbers of V for ROWS tiles and a vector of channels
-
 cdef enum:
     BLOCK_BYTES = 800 * 1024        # V and M of a block: most of a private L2
     MOST_TILES = 64                 # of a block
@@ -48,7 +42,9 @@ cdef struct Winograd:
     Py_ssize_t stage                                # blocks that are transformed together
     Py_ssize_t parts                                # into which a stage's products with a panel are divided
     Py_ssize_t lines                                # of the 6 lines of points, how many of U are made at a time
-    Py_ssize_t v_rows, v_block, u_point, u_panel, m_point, m_block      # numbers per ROWS tiles, block, point, panel
+    Py_ssize_t group                                # tiles that lie together in V: ROWS, to be multiplied together
+    Py_ssize_t v_point, v_vector, v_rows, v_block   # numbers per point, vector of channels c, group of tiles, block
+    Py_ssize_t u_point, u_panel, m_point, m_block   # numbers per point, panel or block
     Py_ssize_t* at                                  # [c] of a row of V
 
 
@@ -73,6 +69,14 @@ cdef inline Py_ssize_t divide(Py_ssize_t count, Py_ssize_t most, Py_ssize_t thre
     # Into how many parts, of at most `most`, to divide `count`: as many for each thread where that costs little.
     cdef Py_ssize_t parts = ceil_div(count, most), even = ceil_div(parts, threads) * threads
     return even if even <= count and 2 * even <= 3 * parts + 1 else parts
+
+
+cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
+    w.group = group
+    w.v_point = group * LANES
+    w.v_vector = POINTS * w.v_point
+    w.v_rows = w.c_blocks * w.v_vector
+    w.v_block = w.tiles // group * w.v_rows
 
 
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
@@ -101,8 +105,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     if w.groups * w.blocks < threads or (w.groups * w.blocks < 8 * threads and w.groups * w.blocks % threads):
         w.staged = True
     w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
-    w.v_rows = w.c_blocks * V_VECTOR
-    w.v_block = w.tiles // ROWS * w.v_rows
+    shape_v(w, ROWS)
     w.u_point = w.c * width + LANES         # a line more: points must not share cache sets
     w.u_panel = POINTS * w.u_point
     w.m_point = w.tiles * width + LANES
@@ -128,4 +131,4 @@ cdef inline void carve_offsets(Winograd* w, Carver* carver) noexcept nogil:
     w.at = <Py_ssize_t*> carve(carver, w.c, sizeof(Py_ssize_t))
     if w.at != NULL:
         for i in range(w.c):
-            w.at[i] = i // LANES * V_VECTOR + i % LANES
+            w.at[i] = i // LANES * w.v_vector + i % LANES

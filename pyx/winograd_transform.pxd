@@ -9,9 +9,9 @@ from libc.string cimport memset
 
 from geometry cimport larger, smaller
 from panel cimport pack_panel, transpose
-from vector cimport LANES, LARGEST, MAX_LANES, PANEL, ROWS, real, splat, store_lanes, vec
+from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, store_lanes, vec
 from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_weight, put, transform_data, transform_output, weight_lines)
-from winograd_plan cimport V_VECTOR, Winograd, panel_start
+from winograd_plan cimport Winograd, panel_start
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -123,7 +123,7 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
                                const real* plane) noexcept nogil:
     # One row of tiles, from number `tile` of the block on.  plane (6, b.width, LANES)
     for _ in range(b.columns):
-        transform_data(v + tile // ROWS * w.v_rows + tile % ROWS * LANES, ROWS * LANES, plane, b.width * LANES)
+        transform_data(v + tile // w.group * w.v_rows + tile % w.group * LANES, w.v_point, plane, b.width * LANES)
         plane += OUTPUTS * LANES
         tile += 1
 
@@ -135,7 +135,7 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
     cdef Py_ssize_t row = b.row, last = b.row + b.rows, image, y, opened, tile = 0, i
     cdef Py_ssize_t c = c_block * LANES, channels = smaller(LANES, w.c - c)
     cdef const real* first
-    v += c_block * V_VECTOR
+    v += c_block * w.v_vector
     while row < last:
         image = row // w.down
         first = source + ((image * w.groups + group) * w.c + c) * w.source_h * w.source_w

@@ -2,8 +2,8 @@
 #
 #     dw[k, c] = G' [sum over tiles of (B' x[c] B) * (A dy[k] A')] G
 #
-#     V (tile / ROWS, c / LANES, point, ROWS, LANES)      x of a stage, transformed as in the forward pass
-#     D (tile / ROWS, panel, point, ROWS, panel)          dy of a stage, transformed
+#     V (tile / GROUP, c / LANES, point, GROUP, LANES)    x of a stage, transformed as in the forward pass
+#     D (tile / GROUP, panel, point, GROUP, panel)        dy of a stage, transformed
 #     S (panel, c / LANES, point, LANES, panel)           the sums: 4 times the size of dw
 #
 # A stage is as many blocks of tiles as the L3 holds of V and D. The cut into stages depends on the geometry alone, so
@@ -12,24 +12,31 @@
 
 from geometry cimport ceil_div, larger, smaller
 from panel cimport unpack_panel
-from vector cimport LANES, LARGEST, MAX_LANES, PANEL, ROWS, real, splat, vec
+from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN, at, line_of_weight_gradient, put, transform_gradient
-from winograd_plan cimport MOST_TILES, V_VECTOR, Winograd, panel_start
+from winograd_plan cimport MOST_TILES, Winograd, panel_start, shape_v
 from winograd_product cimport SUM_ROWS, sum_tile_of
 from winograd_transform cimport Loom, Window, look, open_rows, window_of
 from workspace cimport Carver, carve
 
+cdef extern from *:
+    """
+    #define GROUP (512 / PYCONV_VECTOR_BYTES)
+    """
+    const Py_ssize_t GROUP      # tiles that lie together: 8 cache lines that are read one after the other
+
 cdef enum:
     S_VECTORS = 4                       # vectors of channels c at a time
     CHAIN = 48                          # tiles that are added up before they are added to S: longer chains round more
-    STAGE_NUMBERS = 2 * 1024 * 1024     # of V and D
+    LEAST_BYTES = 1024 * 1024           # of V and D of a stage. They stay in the L2 where S is small; else they are 4
+    MOST_BYTES = 8 * 1024 * 1024        # times S, which passes once per stage, up to this: the L3
     LEAST_STAGE = 128                   # tiles: S passes once per stage
 
 cdef struct Walk:
     Winograd w
     Py_ssize_t tiles                    # of a stage
     Py_ssize_t stages
-    Py_ssize_t d_rows, s_vector, s_panel        # numbers per ROWS tiles of D; per vector of c, panel
+    Py_ssize_t d_rows, s_vector, s_panel        # numbers per group of tiles of D; per vector of c, panel
     Py_ssize_t c_parts                  # into which a panel's channels c are divided
     Py_ssize_t* v_at                    # [tiles]
     Py_ssize_t* d_at                    # [vectors of a panel][tiles]
@@ -48,16 +55,17 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
         w.rows = smaller(larger(MOST_TILES // w.across, 1), w.n * w.down)
     w.row_bands = ceil_div(w.n * w.down, w.rows)
     w.blocks = w.row_bands * w.column_bands
-    w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
-    wanted = STAGE_NUMBERS // (POINTS * (w.c_blocks * LANES + w.panels * width) * w.tiles)
+    w.tiles = ceil_div(w.rows * w.columns, GROUP) * GROUP
+    wanted = 4 * POINTS * w.c_blocks * LANES * w.panels * width * sizeof(real)
+    wanted = larger(smaller(wanted, MOST_BYTES), LEAST_BYTES) // <Py_ssize_t> sizeof(real)
+    wanted = wanted // (POINTS * (w.c_blocks * LANES + w.panels * width) * w.tiles)
     wanted = larger(larger(wanted, ceil_div(LEAST_STAGE, w.tiles)), 1)
     k.stages = ceil_div(w.blocks, wanted)
     w.stage = ceil_div(w.blocks, k.stages)
     k.stages = ceil_div(w.blocks, w.stage)
     k.tiles = w.stage * w.tiles
-    w.v_rows = w.c_blocks * V_VECTOR
-    w.v_block = w.tiles // ROWS * w.v_rows
-    k.d_rows = w.vectors * V_VECTOR
+    shape_v(w, GROUP)
+    k.d_rows = w.vectors * w.v_vector
     k.s_vector = POINTS * LANES * width
     k.s_panel = w.c_blocks * k.s_vector
     k.c_parts = 1
@@ -71,9 +79,9 @@ cdef inline void carve_walk(Walk* k, Carver* carver) noexcept nogil:
     k.d_at = <Py_ssize_t*> carve(carver, PANEL * k.tiles, sizeof(Py_ssize_t))
     if k.v_at != NULL:
         for i in range(k.tiles):
-            k.v_at[i] = i // ROWS * k.w.v_rows + i % ROWS * LANES
+            k.v_at[i] = i // GROUP * k.w.v_rows + i % GROUP * LANES
             for j in range(PANEL):
-                k.d_at[j * k.tiles + i] = i // ROWS * k.d_rows + i % ROWS * (j + 1) * LANES
+                k.d_at[j * k.tiles + i] = i // GROUP * k.d_rows + i % GROUP * (j + 1) * LANES
 
 
 cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t group, Py_ssize_t block,
@@ -85,29 +93,30 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
     cdef Py_ssize_t width = panel_start(w, panel + 1) - first, m = vector * LANES, row, y, i, tile = 0
     cdef const real* picture
     look(&b, b.column * OUTPUTS, b.columns * OUTPUTS, w.target_w)
-    d += first // LANES * V_VECTOR + m - first
+    d += first // LANES * w.v_vector + m - first
     for row in range(b.row, b.row + b.rows):
         y = row % w.down * OUTPUTS
         picture = dy + ((row // w.down * w.groups + group) * w.m + m) * w.target_h * w.target_w
         open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, y + OUTPUTS)
         for i in range(b.columns):
-            transform_gradient(d + tile // ROWS * k.d_rows + tile % ROWS * width, ROWS * width,
+            transform_gradient(d + tile // w.group * k.d_rows + tile % w.group * width, w.group * width,
                                loom.plane + i * OUTPUTS * LANES, b.width * LANES)
             tile += 1
     if block + 1 < w.blocks:
         while tile < w.tiles:
             for i in range(POINTS):
-                put(d + tile // ROWS * k.d_rows + tile % ROWS * width, ROWS * width, i, splat(0))
+                put(d + tile // w.group * k.d_rows + tile % w.group * width, w.group * width, i, splat(0))
             tile += 1
 
 
 cdef inline void fill_up(real* v, const Winograd* w, Py_ssize_t block, Py_ssize_t c_block) noexcept nogil:
     # Zeros where a block does not fill V, and another one follows.
     cdef Py_ssize_t tile = window_of(w, block).tiles, i
+    v += c_block * w.v_vector
     if block + 1 < w.blocks:
         while tile < w.tiles:
             for i in range(POINTS):
-                put(v + c_block * V_VECTOR + tile // ROWS * w.v_rows + tile % ROWS * LANES, ROWS * LANES, i, splat(0))
+                put(v + tile // w.group * w.v_rows + tile % w.group * LANES, w.v_point, i, splat(0))
             tile += 1
 
 
@@ -120,11 +129,11 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
     cdef const real* a
     cdef const real* b
     cdef real* to
-    d += panel_start(w, panel) // LANES * V_VECTOR
+    d += panel_start(w, panel) // LANES * w.v_vector
     for point in range(POINTS):
-        b = d + point * ROWS * vectors * LANES
+        b = d + point * vectors * w.v_point
         for i in range(first, last):
-            a = v + i * V_VECTOR + point * ROWS * LANES
+            a = v + i * w.v_vector + point * w.v_point
             to = s + (i - first) * k.s_vector + point * LANES * vectors * LANES
             tile = 0
             while tile < tiles:
