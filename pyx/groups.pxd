@@ -345,7 +345,7 @@ cdef inline void cut_into_groups(Sum* s, Py_ssize_t budget) noexcept nogil:
     cdef Py_ssize_t rows = larger(positions(&s.v, 0), 1), columns = span(&s.h, positions(&s.h, 0)), room
     s.planes.copied = not (within_source(&s.v) and within_source(&s.h))
     s.planes.columns = columns if s.planes.copied else s.h.source
-    room = (budget // (LANES * s.c * s.planes.columns) - 1 - s.v.reach) // s.v.pace + 1
+    room = (budget // larger(LANES * s.c * s.planes.columns, 1) - 1 - s.v.reach) // s.v.pace + 1
     s.band_rows = ceil_div(rows, ceil_div(rows, larger(smaller(room, rows), 1)))
     s.row_bands = ceil_div(rows, s.band_rows)
     s.planes.rows = span(&s.v, s.band_rows)
