@@ -187,9 +187,13 @@ cdef inline double choose_skips(Sum* s) noexcept nogil:
     return best
 
 
+cdef inline bint is_far(const Sum* s) noexcept nogil:
+    # Whether the weights are too many for a second-level cache.
+    return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) > 1024 * 1024
+
+
 cdef inline double packing_cost(const Sum* s) noexcept nogil:
     # Cycles per weight to put channels m into lanes (panel.pxd), and more where they do not stay in L2 meanwhile.
-    cdef bint far = s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) > 1024 * 1024
     cdef double cost = 2.5      # one by one
     if s.weight_m == 1:
         cost = 0.15             # they are neighbours
@@ -197,7 +201,7 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
         cost = 0.5              # squares, transposed
     elif s.v.passes * s.h.passes == 1 and 2 * s.weight_m >= LANES:
         cost = 0.9              # squares, partly used
-    return cost + (0.7 if far else 0.0)
+    return cost + (0.7 if is_far(s) else 0.0)
 
 
 cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
@@ -213,6 +217,7 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
     cdef double products = s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
     cdef double targets = s.m * <double> s.v.target * s.h.target, sources = s.c * <double> s.v.source * s.h.source
+    cdef Py_ssize_t bands
     cdef bint spaced = s.h.spacing > 1
     cdef double by_pixels, by_channels, by_groups = INFINITY
     by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
@@ -220,7 +225,9 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
         by_pixels *= 2          # every multiply-add loads across two cache lines
     by_pixels *= ceil_div(places, LANES) * LANES / <double> places
     if s.weight_m < s.weight_c:
-        by_pixels += s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
+        # Again for each band, where they don't stay near.
+        bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) else 1
+        by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15)
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
     if is_depthwise(s):
@@ -240,8 +247,10 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
 
 cdef inline bint may_overrun(const Sum* s) noexcept nogil:
     # Whether strips of pixels read beyond the last place of their planes: not if every band holds at least a vector, so
-    # that its last strip can move left. (The last band may be a single row.)
-    return s.lanes == PIXELS and not s.depthwise and (s.column_bands > 1 or positions(&s.h, 0) < LANES)
+    # that its last strip can move left. (The last band may be a single row.) Pieces of rows are copied all the same
+    # where many outputs read them: they lie closer together then.
+    cdef Py_ssize_t last = positions(&s.h, 0) - (s.column_bands - 1) * s.band_columns
+    return s.lanes == PIXELS and not s.depthwise and (last < LANES or (s.column_bands > 1 and s.m >= 4 * ROWS))
 
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
