@@ -210,7 +210,7 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
     #             take 1.9 cycles a number on their way from memory
     #   CHANNELS  no junk, images merge; weights are packed, which a batch pays back if it was not done before, and
-    #             outputs transposed (0.5 cycles a number, 1.5 if spaced)
+    #             outputs transposed (1 cycle a number, 2.5 if spaced)
     #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
     # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
@@ -235,7 +235,7 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
         by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + 1.3 * s.v.taps * s.h.taps)
                            * (1 if s.h.step == 1 else 1.5))
     by_channels = ceil_div(s.m, LANES) * s.c * choose_skips(s)
-    by_channels += targets * (1.5 if spaced else 0.5)
+    by_channels += targets * (2.5 if spaced else 1.0)
     if s.n == 1 and not prepacked:
         by_channels += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
     if s.groups > 1 and s.c * span(&s.h, columns) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real) <= PLANE_BYTES:
