@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/pytest
 SOURCES := setup.py pyproject.toml $(wildcard pyx/*)
 RACE := bench/results/latest.json
 
@@ -50,7 +51,7 @@ build: $(VENV)/.built
 
 # Idle OpenMP threads sleep here: two libraries' spinning threads, or a busy machine, would make many small calls slow.
 test: $(VENV)/.extra-test
-	OMP_WAIT_POLICY=passive $(BIN)/pytest $(ARGS)
+	OMP_WAIT_POLICY=passive $(PYTEST) $(ARGS)
 
 # 11 GB of memory.
 test-large: $(VENV)/.extra-test
@@ -62,7 +63,7 @@ fuzz: $(VENV)/.extra-test
 
 coverage: $(VENV)/.extra-test
 	rm -f .coverage*
-	OMP_WAIT_POLICY=passive $(BIN)/coverage run -m pytest $(ARGS)
+	$(MAKE) test PYTEST="$(BIN)/coverage run -m pytest"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
