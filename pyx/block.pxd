@@ -24,22 +24,24 @@ cdef struct Block:
     const real* planes
     real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row
     real* sums              # CHANNELS: [pixels + 1][vectors of a block] accumulators
+    real* panel             # CHANNELS: [summands of a chunk][vectors of a block] weights, if no others are packed
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
     Patch* patches          # CHANNELS
     Py_ssize_t* tables      # CHANNELS: room for those of all patches
 
 
 cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t pixels = MAX_PIXELS if s.lanes == CHANNELS else 0, patches = 0
+    cdef Py_ssize_t pixels = 0, patches = 0, terms = 0
     if s.lanes == CHANNELS:
+        pixels, terms = MAX_PIXELS, larger(CHUNK, s.v.taps * s.h.taps)
         patches = (MAX_RUNS if s.skip_v else 1) * (MAX_RUNS if s.skip_h else 1)
     b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     b.strip = <real*> carve(carver, MAX_ROWS * STRIP * LANES, sizeof(real))
     b.sums = <real*> carve(carver, (pixels + 1) * PANEL * LANES, sizeof(real))
+    b.panel = <real*> carve(carver, terms * PANEL * LANES, sizeof(real))
     b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     b.patches = <Patch*> carve(carver, patches, sizeof(Patch))
-    b.tables = <Py_ssize_t*> carve(carver, 2 * (pixels + patches * (ROWS + larger(CHUNK, s.v.taps * s.h.taps))),
-                                   sizeof(Py_ssize_t))
+    b.tables = <Py_ssize_t*> carve(carver, 2 * (pixels + patches * (ROWS + terms)), sizeof(Py_ssize_t))
 
 
 cdef inline void locate(Block* b, const Sum* s, Py_ssize_t task) noexcept nogil:

@@ -16,7 +16,7 @@ from dot_walk cimport DotScratch, add_parts, carve_dots, cut_dots, run_dots, sui
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
-                   describe_input_gradient, fill_tables, is_depthwise)
+                   describe_input_gradient, fill_tables, is_depthwise, packs_chunks)
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, MAX_LANES, real, splat, vec
 from weight_gradient cimport Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, run_walk
@@ -161,7 +161,7 @@ cdef void pack_all(const Sum* s, const real* weight, int threads) noexcept nogil
 cdef inline bint packs_first(const Sum* s) noexcept nogil:
     # Whether a call packs all weights before its first task. With groups in the lanes tasks could pack their own; where
     # every block of groups has but one task they do, which saves the threads from meeting twice.
-    return s.tasks > 0 if s.lanes == CHANNELS else s.lanes == GROUPS and s.tasks > s.m_blocks
+    return s.tasks > 0 and not packs_chunks(s) if s.lanes == CHANNELS else s.lanes == GROUPS and s.tasks > s.m_blocks
 
 
 cdef Packed pack(geometry, int which, weight, int threads):

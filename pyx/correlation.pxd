@@ -100,7 +100,8 @@ cdef inline void run_task(const Sum* s, Block* k, const real* source, const real
             if rows <= 0 or columns <= 0:
                 continue
             if s.lanes == CHANNELS:
-                channel_pass(s, k, a, b, bias + k.group * s.m, to, rows, columns)
+                channel_pass(s, k, a, b, weight + k.group * s.weight_group, weight + s.groups * s.weight_group,
+                             bias + k.group * s.m, to, rows, columns)
             else:
                 pixel_pass(s, k, a, b, weight + k.group * s.weight_group, bias + k.group * s.m,
                            to + (a + k.row * s.v.spacing) * s.h.target + b + k.column * s.h.spacing, rows, columns)

@@ -17,6 +17,7 @@ from workspace cimport Carver, carve
 cdef enum:
     PLANE_BYTES = 384 * 1024        # planes of a task: most of a private L2, which also holds a block of weights
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
+    MOST_TAPS = 64                  # of kernels that are transposed whole
     CHUNK = 256                     # summands per tile with channels in lanes: its weights (48 KiB) come from L2
     MAX_PIXELS = 1024               # pixels per task with channels in lanes, which bounds its accumulators
 
@@ -192,6 +193,18 @@ cdef inline bint is_far(const Sum* s) noexcept nogil:
     return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) > 1024 * 1024
 
 
+cdef inline bint packs_kernels(const Sum* s) noexcept nogil:
+    # Whether the kernels of channels m follow each other, as they do in an input gradient, and are not too large.
+    return s.weight_m < s.weight_c and 1 < s.weight_m <= MOST_TAPS
+
+
+cdef inline bint packs_chunks(const Sum* s) noexcept nogil:
+    # CHANNELS: whether a single block of pixels meets each weight. They are then packed just before, chunk by chunk, and
+    # never leave the second-level cache.
+    return (s.image_blocks * s.row_bands * s.column_bands == 1
+            and (s.v.passes * s.h.passes == 1 or not packs_kernels(s)))
+
+
 cdef inline double packing_cost(const Sum* s) noexcept nogil:
     # Cycles per weight to put channels m into lanes (panel.pxd), and more where they do not stay in L2 meanwhile.
     cdef double cost = 2.5      # one by one
@@ -199,8 +212,8 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
         cost = 0.15             # they are neighbours
     elif s.weight_m > s.weight_c:
         cost = 0.5              # squares, transposed
-    elif s.v.passes * s.h.passes == 1 and 2 * s.weight_m >= LANES:
-        cost = 0.9              # squares, partly used
+    elif packs_kernels(s):
+        cost = 0.6              # whole kernels
     return cost + (0.7 if is_far(s) else 0.0)
 
 
