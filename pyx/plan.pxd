@@ -199,8 +199,8 @@ cdef inline bint packs_kernels(const Sum* s) noexcept nogil:
 
 
 cdef inline bint packs_chunks(const Sum* s) noexcept nogil:
-    # CHANNELS: whether a single block of pixels meets each weight. They are then packed just before, chunk by chunk, and
-    # never leave the second-level cache.
+    # CHANNELS: whether a single block of pixels meets each weight. They are then packed just before, chunk by chunk,
+    # and never leave the second-level cache.
     return (s.image_blocks * s.row_bands * s.column_bands == 1
             and (s.v.passes * s.h.passes == 1 or not packs_kernels(s)))
 

@@ -54,8 +54,8 @@ cdef inline double product_cost(Py_ssize_t lanes, Py_ssize_t rows) noexcept nogi
 
 
 cdef inline bint exchange(Geometry* g) noexcept nogil:
-    # A kernel of one tap makes dw the product of two matrices, and x and dy may trade places: input channels then lie in
-    # the lanes, as they do in dw, and dw need not be transposed at the end.
+    # A kernel of one tap makes dw the product of two matrices, and x and dy may trade places: input channels then lie
+    # in the lanes, as they do in dw, and dw need not be transposed at the end.
     cdef Py_ssize_t ic = g.ic // g.groups, oc = g.oc // g.groups
     if (not is_matrix_product(g) or smaller(g.groups, LANES) > smaller(ic, LANES) or oc < LANES
             or product_cost(ic, oc) > product_cost(oc, ic) + 0.5 * ic * oc / larger(g.n * g.oh * g.ow, 1)):
@@ -75,8 +75,8 @@ cdef inline Lanes choose_walk_lanes(const Sum* s) noexcept nogil:
 
 cdef inline Py_ssize_t next_stretch(Stretch* t, const Axis* axis, Py_ssize_t tap, Py_ssize_t begin, Py_ssize_t end,
                                     bint skip) noexcept nogil:
-    # The stretch that begins with `tap`, among positions begin .. end; returns the tap after it. Without `skip` all taps
-    # are one stretch.
+    # The stretch that begins with `tap`, among positions begin .. end; returns the tap after it. Without `skip` all
+    # taps are one stretch.
     t.first, t.last, t.start, t.end = tap, axis.taps, begin, end
     if not skip:
         return t.last
