@@ -238,8 +238,8 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
         by_pixels *= 2          # every multiply-add loads across two cache lines
     by_pixels *= ceil_div(places, LANES) * LANES / <double> places
     if s.weight_m < s.weight_c:
-        # Again for each band, where they don't stay near.
-        bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) else 1
+        # Scattered ones again for each band, where they don't stay near.
+        bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) and s.weight_m > 1 else 1
         by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15)
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
