@@ -33,7 +33,16 @@ if os.environ.get("PYCONV_BUILD"):  # only these, as "baseline avx2": for builds
     LEVELS = {level: LEVELS[level] for level in os.environ["PYCONV_BUILD"].split()}
 
 # Fused multiply-adds are asked for by name (clang needs it); nothing here changes what IEEE arithmetic means.
-FLAGS = ["-O3", "-fwrapv", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0"]
+FLAGS = [
+    "-O3",
+    "-fwrapv",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-g0",
+    "-fno-asynchronous-unwind-tables",
+]
 GCC_FLAGS = ["--param", "max-completely-peeled-insns=2000", "--param", "max-completely-peel-times=16"]
 MACROS = [
     ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
@@ -71,6 +80,10 @@ class BuildKernels(build_ext):
                     extension.define_macros.append(("PYCONV_OPENMP_PAUSE", "1"))
         else:
             print("pyconv: OpenMP was not found, so this build runs on one thread", file=sys.stderr)
+        if not (self.editable_mode or self.inplace):
+            # A wheel goes without symbols; in a clone tests/test_tiles.py reads them.
+            for extension in self.extensions:
+                extension.extra_link_args.append("-s")
         super().build_extensions()
         self.place_stubs()
 
