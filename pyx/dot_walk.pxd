@@ -9,13 +9,12 @@
 from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum
 from plane cimport open_planes, planes_size, shape_planes
-from vector cimport LANES, MAX_LANES, ROWS, as_bits, as_vec, bits, every, integer, real, splat, vec
+from vector cimport LANES, ROWS, as_bits, as_vec, bits, every, integer, real, splat, vec
 from workspace cimport Carver, carve
 
 cdef enum:
     BAND_BYTES = 16 * 1024      # of the planes of a task: half of a first-level cache
     TASKS = 16                  # at least so many, if there are as many images
-    SUMMED = 64                 # vectors of sums of a tile, at most
 
 cdef struct DotScratch:
     real* planes

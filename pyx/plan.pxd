@@ -7,7 +7,7 @@
 from libc.math cimport INFINITY
 
 from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
-                       span, taps_of_pass, within_source)
+                       span, taps_of_pass)
 from plane cimport Planes, needs_copy, shape_planes
 from runs cimport MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Tiles

@@ -13,7 +13,7 @@
 # Why the functions are named, and reached through a pointer: see tile.pxd. The sum runs in the order of i, one fused
 # multiply-add at a time, whichever tile computes it.
 
-from vector cimport LANES, PANEL, ROWS, real, splat, vec
+from vector cimport LANES, ROWS, real, splat, vec
 
 cdef extern from *:
     """
