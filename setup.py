@@ -66,6 +66,8 @@ class BuildKernels(build_ext):
     def finalize_options(self) -> None:
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+        # A wheel goes without symbols; in a clone tests/test_tiles.py reads them.
+        self.strip = not (self.editable_mode or self.inplace)
 
     def build_extensions(self) -> None:
         flags = ["-fopenmp"]
@@ -80,8 +82,7 @@ class BuildKernels(build_ext):
                     extension.define_macros.append(("PYCONV_OPENMP_PAUSE", "1"))
         else:
             print("pyconv: OpenMP was not found, so this build runs on one thread", file=sys.stderr)
-        if not (self.editable_mode or self.inplace):
-            # A wheel goes without symbols; in a clone tests/test_tiles.py reads them.
+        if self.strip:
             for extension in self.extensions:
                 extension.extra_link_args.append("-s")
         super().build_extensions()
