@@ -4,7 +4,7 @@
 # target.
 
 from geometry cimport larger, smaller
-from plan cimport CHUNK, MAX_PIXELS, Sum
+from plan cimport CHUNK, MAX_PIXELS, STRIP_CHUNK, Sum
 from plane cimport planes_size
 from runs cimport MAX_RUNS
 from tile cimport CHANNELS, Term
@@ -25,13 +25,15 @@ cdef struct Block:
     real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row
     real* sums              # CHANNELS: [pixels + 1][vectors of a block] accumulators
     real* panel             # CHANNELS: [summands of a chunk][vectors of a block] weights, if no others are packed
+                            # PIXELS, chunked: [summands of a chunk][vectors of a strip] pixels ...
+    Py_ssize_t* panel_at    # ... and the offset of each summand
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
     Patch* patches          # CHANNELS
     Py_ssize_t* tables      # CHANNELS: room for those of all patches
 
 
 cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t pixels = 0, patches = 0, terms = 0
+    cdef Py_ssize_t pixels = 0, patches = 0, terms = STRIP_CHUNK
     if s.lanes == CHANNELS:
         pixels, terms = MAX_PIXELS, larger(CHUNK, s.v.taps * s.h.taps)
         patches = (MAX_RUNS if s.skip_v else 1) * (MAX_RUNS if s.skip_h else 1)
@@ -39,6 +41,7 @@ cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept no
     b.strip = <real*> carve(carver, MAX_ROWS * STRIP * LANES, sizeof(real))
     b.sums = <real*> carve(carver, (pixels + 1) * PANEL * LANES, sizeof(real))
     b.panel = <real*> carve(carver, terms * PANEL * LANES, sizeof(real))
+    b.panel_at = <Py_ssize_t*> carve(carver, terms, sizeof(Py_ssize_t))
     b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     b.patches = <Patch*> carve(carver, patches, sizeof(Patch))
     b.tables = <Py_ssize_t*> carve(carver, 2 * (pixels + patches * (ROWS + terms)), sizeof(Py_ssize_t))

@@ -122,7 +122,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
         s.lanes = choose_lanes(s, prepacked)
         s.depthwise = s.lanes == PIXELS and is_depthwise(s)
         if which == FORWARD and (s.lanes != PIXELS or s.depthwise):
-            describe_forward(s, g, False)
+            describe_forward(s, g, s.lanes == CHANNELS and s.v.taps * s.h.taps == 1)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
     if work < SERIAL_WORK:
         threads = 1

@@ -16,6 +16,8 @@ from workspace cimport Carver, carve
 
 cdef enum:
     PLANE_BYTES = 384 * 1024        # planes of a task: most of a private L2, which also holds a block of weights
+    SOURCE_BYTES = 640 * 1024       # the same for each tap, where the source is read in place
+    STRIP_CHUNK = 128               # summands per tile with pixels in lanes, where its pixels (24 KiB) come from L1
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
     MOST_TAPS = 64                  # of kernels that are transposed whole
     CHUNK = 256                     # summands per tile with channels in lanes: its weights (48 KiB) come from L2
@@ -32,6 +34,7 @@ cdef struct Sum:
     Py_ssize_t* weight_at           # [depth] offset in the weight
     # the cut into tasks
     Lanes lanes
+    bint chunked                    # PIXELS, by the chunks of strips.pxd
     bint depthwise                  # PIXELS, by the tiles of depthwise.pxd
     bint skip_v, skip_h             # CHANNELS: pixels are worked off by runs along this axis (runs.pxd)
     Planes planes
@@ -263,7 +266,8 @@ cdef inline bint may_overrun(const Sum* s) noexcept nogil:
     # that its last strip can move left. (The last band may be a single row.) Pieces of rows are copied all the same
     # where many outputs read them: they lie closer together then.
     cdef Py_ssize_t last = positions(&s.h, 0) - (s.column_bands - 1) * s.band_columns
-    return s.lanes == PIXELS and not s.depthwise and (last < LANES or (s.column_bands > 1 and s.m >= 4 * ROWS))
+    return (s.lanes == PIXELS and not s.depthwise and not s.chunked
+            and (last < LANES or (s.column_bands > 1 and s.m >= 4 * ROWS)))
 
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
@@ -281,6 +285,27 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     s.packed_numbers = s.groups * s.packed_group
 
 
+cdef inline bint sums_by_chunks(const Sum* s) noexcept nogil:
+    # PIXELS: whether strips.pxd serves this sum: a long one over a source that is a single row and read in place.
+    return (positions(&s.v, 0) == 1 and s.h.spacing == 1 and positions(&s.h, 0) >= LANES and s.m >= 2 * ROWS
+            and s.c * s.v.taps * s.h.taps > STRIP_CHUNK and not needs_copy(&s.v, &s.h, False, False))
+
+
+cdef inline Py_ssize_t band_of_chunks(const Sum* s, Py_ssize_t columns, Py_ssize_t threads) noexcept nogil:
+    # Length of bands of which a chunk of the sum stays in L2: as many as give every thread the same number of them, and
+    # none shorter than a vector.
+    cdef Py_ssize_t least = STRIP * LANES, count
+    cdef Py_ssize_t band = band_for(columns, PLANE_BYTES // <Py_ssize_t> sizeof(real) // STRIP_CHUNK, least)
+    count = ceil_div(columns, band)
+    if 1 < count * s.n * s.groups < 4 * threads:
+        while count * s.n * s.groups % threads and (count + 1) * least <= columns:
+            count += 1
+        band = ceil_div(columns, count)
+    while 0 < columns % band < LANES:
+        band += 1
+    return band
+
+
 cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
@@ -288,9 +313,12 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
     s.skip_v = s.skip_h = False
     s.images = 1
+    s.chunked = sums_by_chunks(s)
     s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
     if s.depthwise:
         s.band_columns = columns
+    elif s.chunked:
+        s.band_columns = band_of_chunks(s, columns, threads)
     room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace
     s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
     s.band_rows = band_for(rows, room, 1)
@@ -312,27 +340,23 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
 
 
 cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
-    # Blocks of at most MAX_PIXELS pixels: bands, or several small images; where padding has to be copied, no more than
-    # fit PLANE_BYTES. Threads share out the output channels where all have full tiles of them, since the weights are
+    # Blocks of at most MAX_PIXELS pixels: bands, or several small images, of which the source fits PLANE_BYTES or
+    # SOURCE_BYTES. Threads share out the output channels where all have full tiles of them, since the weights are
     # most of what is read then; else thinner blocks.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room = MAX_PIXELS, blocks, wanted
-    cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // larger(s.c, 1)
     cdef bint copied = needs_copy(&s.v, &s.h, s.skip_v, s.skip_h)
+    cdef Py_ssize_t budget = PLANE_BYTES if copied else SOURCE_BYTES * larger(s.v.taps * s.h.taps, 1)
+    budget = budget // <Py_ssize_t> sizeof(real) // larger(s.c, 1)
     s.vectors = larger(ceil_div(s.m, LANES), 1)
-    if copied:
-        room = smaller(room, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace)
+    room = smaller(room, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace)
     s.band_columns = band_for(columns, room, STRIP * LANES)
     s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
-    room = MAX_PIXELS // s.band_columns
-    if copied:
-        room = smaller(room, (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace)
+    room = smaller(MAX_PIXELS // s.band_columns, (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace)
     s.band_rows = band_for(rows, room, 1)
     s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
     s.images = 1
     if s.row_bands * s.column_bands == 1:
-        room = MAX_PIXELS // larger(rows * columns, 1)
-        if copied:
-            room = smaller(room, budget // (span(&s.v, rows) * span(&s.h, columns)))
+        room = smaller(MAX_PIXELS // larger(rows * columns, 1), budget // (span(&s.v, rows) * span(&s.h, columns)))
         s.images = band_for(s.n, room, 1)
     blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
     s.m_parts = 1

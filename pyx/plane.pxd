@@ -26,7 +26,7 @@ cdef inline bint thrashes(Py_ssize_t distance) noexcept nogil:
 
 cdef inline bint needs_copy(const Axis* v, const Axis* h, bint skip_v, bint skip_h) noexcept nogil:
     # Whether the source itself cannot serve. skip_v, skip_h: no tap is read where it would meet padding (runs.pxd).
-    return (not ((skip_v or within_source(v)) and (skip_h or within_source(h)))
+    return (v.step > 1 or h.step > 1 or not ((skip_v or within_source(v)) and (skip_h or within_source(h)))
             or thrashes(v.source * h.source))
 
 
