@@ -1,17 +1,18 @@
 # Lanes = pixels, for a band that is one row: long sums are cut into chunks.
 #
 # The chunk of a strip, STRIP_CHUNK summands of up to PANEL vectors of pixels, is copied from its planes into a panel
-# that stays in the first-level cache while it meets tiles of output channels one after the other; the sums wait in the
-# target. The weights of a chunk, for TILES_NEAR tiles, stay in the second-level cache while they meet all strips.
+# that stays in the first-level cache while it meets tiles of output channels one after the other. The sums wait in the
+# target: those of as many channels as fit the second-level cache, with the weights of a chunk, are finished before the
+# next ones start.
 
 from block cimport Block
-from geometry cimport ceil_div, smaller
+from geometry cimport ceil_div, larger, smaller
 from plan cimport STRIP_CHUNK, Sum
 from tile cimport pixel_tile_t
 from vector cimport LANES, PANEL, ROWS, STRIP, real, vec
 
 cdef enum:
-    TILES_NEAR = 64
+    SUM_BYTES = 384 * 1024
 
 
 cdef inline void pack_strip(const Sum* s, const Block* k, Py_ssize_t V, const real* planes, Py_ssize_t start,
@@ -51,22 +52,25 @@ cdef inline Py_ssize_t chunked_strips(const Sum* s, const Block* k, Py_ssize_t m
                                       Py_ssize_t columns) noexcept nogil:
     # The full tiles of output channels m .. end at `columns` pixels, at least a vector of them; returns the first
     # channel that is left over. A last strip moves left.  weights, bias, target: as pixel_pass()
-    cdef Py_ssize_t target_m = s.v.target * s.h.target, blocks = (end - m) // ROWS
-    cdef Py_ssize_t summands, first, block, channel, at, pixels, V, i = 0
-    while i < depth:
-        summands = smaller(STRIP_CHUNK, depth - i)
-        first = 0
-        while first < blocks:
+    cdef Py_ssize_t target_m = s.v.target * s.h.target, first = m, last, channel, summands, i, at, pixels, V
+    cdef Py_ssize_t near = larger(SUM_BYTES // <Py_ssize_t> sizeof(real) // columns // ROWS, 8) * ROWS
+    end = m + (end - m) // ROWS * ROWS
+    while first < end:
+        last = smaller(first + near, end)
+        i = 0
+        while i < depth:
+            summands = smaller(STRIP_CHUNK, depth - i)
             at = 0
             while at < columns:
                 V = smaller(smaller(ceil_div(columns - at, LANES), columns // LANES), PANEL)
                 pixels = smaller(columns - at, V * LANES)
                 pack_strip(s, k, V, k.planes + at + pixels - V * LANES, start + i, summands)
-                for block in range(first, smaller(first + TILES_NEAR, blocks)):
-                    channel = m + block * ROWS
+                channel = first
+                while channel < last:
                     add_chunk(s, k, V, weights + channel * s.weight_m, start + i, summands,
                               bias + channel if i == 0 else NULL, target + channel * target_m + at, pixels)
+                    channel += ROWS
                 at += pixels
-            first += TILES_NEAR
-        i += summands
-    return m + blocks * ROWS
+            i += summands
+        first = last
+    return end
