@@ -4,7 +4,7 @@
 # target.
 
 from geometry cimport larger, smaller
-from plan cimport CHUNK, MAX_PIXELS, STRIP_CHUNK, Sum
+from plan cimport CHUNK, MAX_PIXELS, STRIP_CHUNK, Sum, strip_numbers
 from plane cimport planes_size
 from runs cimport MAX_RUNS
 from tile cimport CHANNELS, Term
@@ -23,7 +23,7 @@ cdef struct Block:
     real* scratch           # room for planes
     const real* planes
     real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row
-    real* sums              # CHANNELS: [pixels + 1][vectors of a block] accumulators
+    real* sums              # CHANNELS: [pixels + 1][vectors of a block] accumulators; PIXELS, chunked: see strips.pxd
     real* panel             # CHANNELS: [summands of a chunk][vectors of a block] weights, if no others are packed
                             # PIXELS, chunked: [summands of a chunk][vectors of a strip] pixels ...
     Py_ssize_t* panel_at    # ... and the offset of each summand
@@ -39,7 +39,7 @@ cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept no
         patches = (MAX_RUNS if s.skip_v else 1) * (MAX_RUNS if s.skip_h else 1)
     b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     b.strip = <real*> carve(carver, MAX_ROWS * STRIP * LANES, sizeof(real))
-    b.sums = <real*> carve(carver, (pixels + 1) * PANEL * LANES, sizeof(real))
+    b.sums = <real*> carve(carver, strip_numbers(s) + (pixels + 1) * PANEL * LANES, sizeof(real))
     b.panel = <real*> carve(carver, terms * PANEL * LANES, sizeof(real))
     b.panel_at = <Py_ssize_t*> carve(carver, terms, sizeof(Py_ssize_t))
     b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))

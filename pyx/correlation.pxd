@@ -9,7 +9,7 @@ from channels cimport channel_pass
 from geometry cimport larger, positions, smaller
 from plan cimport Sum, pass_start, pass_taps
 from plane cimport open_planes
-from strips cimport chunked_strips
+from strips cimport add_strips
 from tile cimport CHANNELS, narrower, row_count, widest
 from vector cimport LANES, ROWS, STRIP, real
 
@@ -80,7 +80,8 @@ cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize
     cdef Py_ssize_t start = pass_start(s, a, b), depth = s.c * pass_taps(s, a, b), R
     cdef Py_ssize_t m = k.first_block * ROWS, end = smaller(k.last_block * ROWS, s.m)
     if s.chunked:
-        m = chunked_strips(s, k, m, end, start, depth, weights, bias, target, columns)
+        add_strips(s, k, m, end, start, depth, weights, bias, target, columns)
+        return
     while m < end:
         R = row_count(end - m)
         pixel_rows(s, k, R, weights + m * s.weight_m, start, depth, bias + m,

@@ -17,7 +17,11 @@ from workspace cimport Carver, carve
 cdef enum:
     PLANE_BYTES = 384 * 1024        # planes of a task: most of a private L2, which also holds a block of weights
     SOURCE_BYTES = 640 * 1024       # the same for each tap, where the source is read in place
-    STRIP_CHUNK = 128               # summands per tile with pixels in lanes, where its pixels (24 KiB) come from L1
+    # strips.pxd:
+    STRIP_CHUNK = 128               # summands per tile, whose pixels (24 KiB) come from L1
+    STRIP_PIXELS = 512              # pixels of a task, about
+    STRIP_SUMS = 96 * 1024          # sums of a task, or one tile of channels
+    STRIP_COLUMNS = 96              # pixels of a picture, at least: of fewer, strips lie in too many pictures
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
     MOST_TAPS = 64                  # of kernels that are transposed whole
     CHUNK = 256                     # summands per tile with channels in lanes: its weights (48 KiB) come from L2
@@ -220,6 +224,12 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
     return cost + (0.7 if is_far(s) else 0.0)
 
 
+cdef inline bint sums_by_chunks(const Sum* s) noexcept nogil:
+    # PIXELS: whether strips.pxd serves this sum: a long one over pictures that are single rows and read in place.
+    return (positions(&s.v, 0) == 1 and s.h.spacing == 1 and positions(&s.h, 0) >= STRIP_COLUMNS and s.m >= 2 * ROWS
+            and s.c * s.v.taps * s.h.taps > STRIP_CHUNK and s.n and not needs_copy(&s.v, &s.h, False, False))
+
+
 cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     # What lies in the lanes: what costs fewest cycles per image and group, a multiply-add of vectors being one.
     #   PIXELS    junk between two rows and behind the last; a task per group; a stride splits inputs (1.2 cycles a
@@ -246,6 +256,9 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
         by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15)
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
+    if sums_by_chunks(s):
+        # Nothing is junk but in the last vector of a task; weights are read once for many pixels.
+        by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, 1) / LANES + 0.3 * targets
     if is_depthwise(s):
         # Tiles of their own, without a copy; strips that pass the end of a row do some outputs twice.
         by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + 1.3 * s.v.taps * s.h.taps)
@@ -272,8 +285,13 @@ cdef inline bint may_overrun(const Sum* s) noexcept nogil:
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Every output is one sum in a fixed order, so the cut may depend on the thread count.
+    if s.lanes != CHANNELS:
+        s.skip_v = s.skip_h = False
+    s.chunked = s.lanes == PIXELS and sums_by_chunks(s)
     if s.lanes == CHANNELS:
         cut_for_channels(s, threads)
+    elif s.chunked:
+        cut_into_strips(s, threads)
     else:
         cut_for_pixels(s, threads)
     s.image_blocks = ceil_div(s.n, s.images)
@@ -285,25 +303,26 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     s.packed_numbers = s.groups * s.packed_group
 
 
-cdef inline bint sums_by_chunks(const Sum* s) noexcept nogil:
-    # PIXELS: whether strips.pxd serves this sum: a long one over a source that is a single row and read in place.
-    return (positions(&s.v, 0) == 1 and s.h.spacing == 1 and positions(&s.h, 0) >= LANES and s.m >= 2 * ROWS
-            and s.c * s.v.taps * s.h.taps > STRIP_CHUNK and not needs_copy(&s.v, &s.h, False, False))
+cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Pieces of a picture, or several pictures; threads share out the output channels if these are few and don't come
+    # out even.
+    cdef Py_ssize_t columns = positions(&s.h, 0), blocks
+    s.band_rows = s.row_bands = 1
+    s.band_columns = band_for(columns, STRIP_PIXELS, STRIP * LANES)
+    s.column_bands = ceil_div(columns, s.band_columns)
+    s.images = band_for(s.n, STRIP_PIXELS // columns, 1)
+    blocks = ceil_div(s.n, s.images) * s.groups * s.column_bands
+    s.m_blocks = ceil_div(s.m, ROWS)
+    s.m_parts = 1
+    if blocks < 4 * threads and (blocks % threads or s.n % s.images or columns % s.band_columns):
+        s.m_parts = smaller(threads, s.m_blocks)
+    s.packed_m = 0
 
 
-cdef inline Py_ssize_t band_of_chunks(const Sum* s, Py_ssize_t columns, Py_ssize_t threads) noexcept nogil:
-    # Length of bands of which a chunk of the sum stays in L2: as many as give every thread the same number of them, and
-    # none shorter than a vector.
-    cdef Py_ssize_t least = STRIP * LANES, count
-    cdef Py_ssize_t band = band_for(columns, PLANE_BYTES // <Py_ssize_t> sizeof(real) // STRIP_CHUNK, least)
-    count = ceil_div(columns, band)
-    if 1 < count * s.n * s.groups < 4 * threads:
-        while count * s.n * s.groups % threads and (count + 1) * least <= columns:
-            count += 1
-        band = ceil_div(columns, count)
-    while 0 < columns % band < LANES:
-        band += 1
-    return band
+cdef inline Py_ssize_t strip_numbers(const Sum* s) noexcept nogil:
+    # Of the sums of a task: a tile of channels at least.
+    cdef Py_ssize_t width = PANEL * LANES
+    return larger(STRIP_SUMS, ROWS * ceil_div(s.images * s.band_columns, width) * width) if s.chunked else 0
 
 
 cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
@@ -311,14 +330,10 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
     cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
-    s.skip_v = s.skip_h = False
     s.images = 1
-    s.chunked = sums_by_chunks(s)
     s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
     if s.depthwise:
         s.band_columns = columns
-    elif s.chunked:
-        s.band_columns = band_of_chunks(s, columns, threads)
     room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace
     s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
     s.band_rows = band_for(rows, room, 1)

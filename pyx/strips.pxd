@@ -1,76 +1,91 @@
-# Lanes = pixels, for a band that is one row: long sums are cut into chunks.
+# Lanes = pixels, where each picture is a single row that is read in place: long sums are cut into chunks.
 #
-# The chunk of a strip, STRIP_CHUNK summands of up to PANEL vectors of pixels, is copied from its planes into a panel
-# that stays in the first-level cache while it meets tiles of output channels one after the other. The sums wait in the
-# target: those of as many channels as fit the second-level cache, with the weights of a chunk, are finished before the
-# next ones start.
+# The pixels of all images of a block follow each other in strips of up to PANEL vectors. The chunk of a strip,
+# STRIP_CHUNK summands of its pixels, is copied into a panel that stays in the first-level cache while it meets tiles of
+# output channels one after the other. The sums of as many channels as fit the second-level cache wait there until all
+# chunks are added, and are then copied to the target.
 
 from block cimport Block
 from geometry cimport ceil_div, larger, smaller
-from plan cimport STRIP_CHUNK, Sum
+from plan cimport STRIP_CHUNK, STRIP_SUMS, Sum
 from tile cimport pixel_tile_t
-from vector cimport LANES, PANEL, ROWS, STRIP, real, vec
-
-cdef enum:
-    SUM_BYTES = 384 * 1024
+from vector cimport LANES, PANEL, ROWS, real, store_lanes, vec
 
 
-cdef inline void pack_strip(const Sum* s, const Block* k, Py_ssize_t V, const real* planes, Py_ssize_t start,
-                            Py_ssize_t summands) noexcept nogil:
-    # V vectors of pixels from `planes` on.
-    cdef Py_ssize_t i, v
-    cdef const vec* pixels
+cdef inline void copy_pixels(real* to, const real* from_, Py_ssize_t count) noexcept nogil:
+    # Whole vectors, the last one of which moves left.
+    cdef Py_ssize_t j = 0
+    if count < LANES:
+        for j in range(count):
+            to[j] = from_[j]
+        return
+    while j < count:
+        j = smaller(j, count - LANES)
+        (<vec*> (to + j))[0] = (<const vec*> (from_ + j))[0]
+        j += LANES
+
+
+cdef inline void pack_strip(const Sum* s, const Block* k, Py_ssize_t at, Py_ssize_t pixels, Py_ssize_t width,
+                            Py_ssize_t columns, Py_ssize_t start, Py_ssize_t summands) noexcept nogil:
+    # Pixels at .. at + pixels of the block, to rows of `width` numbers, the last of which may be missing.
+    cdef Py_ssize_t done = 0, count, i, j
+    cdef const real* planes
+    while done < pixels:
+        count = smaller(columns - (at + done) % columns, pixels - done)
+        planes = k.planes + (at + done) // columns * s.planes.image + (at + done) % columns
+        for i in range(summands):
+            copy_pixels(k.panel + i * width + done, planes + s.source_at[start + i], count)
+        done += count
     for i in range(summands):
-        k.panel_at[i] = i * V * LANES
-        pixels = <const vec*> (planes + s.source_at[start + i])
-        for v in range(V):
-            (<vec*> (k.panel + k.panel_at[i]))[v] = pixels[v]
+        k.panel_at[i] = i * width
+        for j in range(pixels, width):
+            k.panel[i * width + j] = 0
 
 
-cdef inline void add_chunk(const Sum* s, const Block* k, Py_ssize_t V, const real* weights, Py_ssize_t start,
-                           Py_ssize_t summands, const real* bias, real* target, Py_ssize_t pixels) noexcept nogil:
-    # ROWS output channels at `pixels` of target, which are the last ones in the panel. Without `bias` the sums go on.
-    cdef Py_ssize_t target_m = s.v.target * s.h.target, skip = V * LANES - pixels, r, j
-    cdef real* c = target
-    cdef pixel_tile_t tile = s.tiles.more[V] if bias == NULL else s.tiles.pixels[ROWS][V]
-    cdef Py_ssize_t c_row = target_m
-    if skip:
-        c, c_row = k.strip, STRIP * LANES
-        if bias == NULL:
-            for r in range(ROWS):
-                for j in range(pixels):
-                    c[r * c_row + skip + j] = target[r * target_m + j]
-    tile(1, summands, weights, s.weight_m, s.weight_at + start, k.panel, k.panel_at, bias, c, c_row)
-    if skip:
-        for r in range(ROWS):
-            for j in range(pixels):
-                target[r * target_m + j] = c[r * c_row + skip + j]
+cdef inline void write_sums(const Sum* s, const real* sums, Py_ssize_t at, Py_ssize_t pixels, Py_ssize_t columns,
+                            real* target) noexcept nogil:
+    # One channel of a strip.  target: of the first image
+    cdef Py_ssize_t done = 0, count, j
+    cdef real* to
+    while done < pixels:
+        count = smaller(columns - (at + done) % columns, pixels - done)
+        to = target + (at + done) // columns * s.target_image + (at + done) % columns
+        j = 0
+        while j < count:
+            store_lanes(to + j, (<const vec*> (sums + done + j))[0], smaller(count - j, LANES))
+            j += LANES
+        done += count
 
 
-cdef inline Py_ssize_t chunked_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t end, Py_ssize_t start,
-                                      Py_ssize_t depth, const real* weights, const real* bias, real* target,
-                                      Py_ssize_t columns) noexcept nogil:
-    # The full tiles of output channels m .. end at `columns` pixels, at least a vector of them; returns the first
-    # channel that is left over. A last strip moves left.  weights, bias, target: as pixel_pass()
-    cdef Py_ssize_t target_m = s.v.target * s.h.target, first = m, last, channel, summands, i, at, pixels, V
-    cdef Py_ssize_t near = larger(SUM_BYTES // <Py_ssize_t> sizeof(real) // columns // ROWS, 8) * ROWS
-    end = m + (end - m) // ROWS * ROWS
+cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t end, Py_ssize_t start,
+                            Py_ssize_t depth, const real* weights, const real* bias, real* target,
+                            Py_ssize_t columns) noexcept nogil:
+    # Output channels m .. end, where m starts a tile; a last tile moves up, and does some channels for nothing.
+    # weights, bias, target: as pixel_pass()
+    cdef Py_ssize_t width = PANEL * LANES, positions = k.images * columns, strips = ceil_div(positions, width)
+    cdef Py_ssize_t tiles = larger(STRIP_SUMS // (strips * width * ROWS), 1), row = strips * width
+    cdef Py_ssize_t first = m, count, channel, summands, i, j, strip, pixels, V
+    cdef pixel_tile_t tile
     while first < end:
-        last = smaller(first + near, end)
+        count = smaller(tiles, ceil_div(end - first, ROWS))
         i = 0
         while i < depth:
             summands = smaller(STRIP_CHUNK, depth - i)
-            at = 0
-            while at < columns:
-                V = smaller(smaller(ceil_div(columns - at, LANES), columns // LANES), PANEL)
-                pixels = smaller(columns - at, V * LANES)
-                pack_strip(s, k, V, k.planes + at + pixels - V * LANES, start + i, summands)
-                channel = first
-                while channel < last:
-                    add_chunk(s, k, V, weights + channel * s.weight_m, start + i, summands,
-                              bias + channel if i == 0 else NULL, target + channel * target_m + at, pixels)
-                    channel += ROWS
-                at += pixels
+            for strip in range(strips):
+                pixels = smaller(positions - strip * width, width)
+                V = ceil_div(pixels, LANES)
+                tile = s.tiles.pixels[ROWS][V] if i == 0 else s.tiles.more[V]
+                pack_strip(s, k, strip * width, pixels, V * LANES, columns, start + i, summands)
+                for j in range(count):
+                    channel = smaller(first + j * ROWS, s.m - ROWS)
+                    tile(1, summands, weights + channel * s.weight_m, s.weight_m, s.weight_at + start + i, k.panel,
+                         k.panel_at, bias + channel, k.sums + j * ROWS * row + strip * width, row)
             i += summands
-        first = last
-    return end
+        for channel in range(first, smaller(first + count * ROWS, end)):
+            j = (channel - first) // ROWS * ROWS
+            j += channel - smaller(first + j, s.m - ROWS)
+            for strip in range(strips):
+                write_sums(s, k.sums + j * row + strip * width, strip * width,
+                           smaller(positions - strip * width, width), columns,
+                           target + channel * s.v.target * s.h.target)
+        first += count * ROWS
