@@ -140,7 +140,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     list_tiles(&s.tiles)
     carver.base, carver.used = NULL, 0
     if which == WEIGHT_GRADIENT:
-        walk(&plan.walk, s, &carver, 0, 0, g, NULL, NULL, NULL)
+        walk(&plan.walk, s, &carver, 0, 0, NULL, NULL, NULL)
     else:
         serve(s, &carver, 0, 0, NULL, NULL, NULL, NULL)
     plan.own = carver.used
@@ -261,8 +261,8 @@ cdef void serve_run(const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs, c
     serve(s, &carver, run * s.tasks // runs, (run + 1) * s.tasks // runs, x, weight, bias, y)
 
 
-cdef void walk(const WalkPlan* w, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const Geometry* g,
-               const real* x, const real* dy, real* dw) noexcept nogil:
+cdef void walk(const WalkPlan* w, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x,
+               const real* dy, real* dw) noexcept nogil:
     # As serve().
     cdef Walk k
     cdef GroupScratch groups
@@ -279,14 +279,14 @@ cdef void walk(const WalkPlan* w, const Sum* s, Carver* carver, Py_ssize_t first
     else:
         carve_walk(&k, w, s, carver)
         for task in range(first, last):
-            run_walk(w, s, &k, task, g, x, dy, dw)
+            run_walk(w, s, &k, task, x, dy, dw)
 
 
-cdef void walk_task(const WalkPlan* w, const Sum* s, char* base, Py_ssize_t task, const Geometry* g,
-                    const real* x, const real* dy, real* dw) noexcept nogil:
+cdef void walk_task(const WalkPlan* w, const Sum* s, char* base, Py_ssize_t task, const real* x, const real* dy,
+                    real* dw) noexcept nogil:
     cdef Carver carver
     carver.base, carver.used = base, 0
-    walk(w, s, &carver, task, task + 1, g, x, dy, dw)
+    walk(w, s, &carver, task, task + 1, x, dy, dw)
 
 
 def pack_forward(geometry, weight, int threads):
@@ -331,9 +331,11 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef Py_ssize_t task
     cdef size_t sums
     cdef char* base
-    # Taps that only ever read padding have no place in the tables, and keep these zeros.
-    memset(pdw, 0, plan.sum.groups * plan.sum.weight_group * sizeof(real))
-    if plan.sum.depth == 0 or plan.sum.m == 0 or plan.sum.target_image == 0 or plan.sum.n == 0:
+    cdef bint empty = plan.sum.depth == 0 or plan.sum.m == 0 or plan.sum.target_image == 0 or plan.sum.n == 0
+    if empty or plan.sum.v.taps * plan.sum.h.taps < plan.g.kh * plan.g.kw:
+        # Taps that only ever read padding have no place in the tables, and keep these zeros.
+        memset(pdw, 0, plan.sum.groups * plan.sum.weight_group * sizeof(real))
+    if empty:
         return
     scratch = borrow()
     sums = plan.sum.groups * plan.sum.weight_group * sizeof(real) if plan.sum.lanes == PIXELS else 0
@@ -343,18 +345,17 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     if sums:
         pdw = <real*> (base + plan.own * plan.threads)
     cdef const Sum* s = &plan.sum
-    cdef const Geometry* g = &plan.g
     cdef const WalkPlan* w = &plan.walk
     cdef int count = plan.threads
     cdef size_t own = plan.own
     with nogil:
         if count == 1:
             for task in range(w.tasks):
-                walk_task(w, s, base, task, g, px, pdy, pdw)
+                walk_task(w, s, base, task, px, pdy, pdw)
         else:
             # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or reordered.
             for task in prange(w.tasks, num_threads=count, schedule="dynamic", chunksize=1):
-                walk_task(w, s, base + own * threadid(), task, g, px, pdy, pdw)
+                walk_task(w, s, base + own * threadid(), task, px, pdy, pdw)
         if sums:
             add_parts(s, pdw, whole)
     give_back(scratch)

@@ -5,9 +5,12 @@
 # The tile has channels k in its lanes and ROWS different i in its rows; it walks the pixels. x is read where it lies or
 # from the forward planes, in which a pixel and a tap are both constant offsets (so nothing is gathered and no im2col
 # matrix exists); dy is transposed in chunks of CHUNK pixels. Where padding is skipped, taps that read the source from
-# the same pixels of a chunk form a patch with a list of these pixels. A task is (group, block of channels k, range of
-# input channels) and goes over all images, so no two tasks add to the same number; the cut into chunks depends on the
-# geometry alone, so the order of every sum does too.
+# the same pixels of a chunk form a patch with a list of these pixels.
+#
+# A task is (group, range of blocks of channels k, range of input channels) and goes over all images, so no two tasks
+# add to the same number; the cut into chunks depends on the geometry alone, so the order of every sum does too. Chunks
+# are the outer loop: all blocks of k meet what was read of x while it is near, and find their sums in the second-level
+# cache. Where all pixels fit one chunk nothing has to wait for another, and sums leave slab by slab, from the first.
 
 from libc.string cimport memset
 
@@ -20,21 +23,39 @@ from tile cimport CHANNELS, GROUPS, Lanes, Term
 from vector cimport LANES, PANEL, ROWS, real
 from workspace cimport Carver, carve
 
+cdef enum:
+    SUM_BYTES = 768 * 1024      # sums of a task that wait for the next chunk: a good part of a second-level cache
+    TASK_ROWS = 1024            # (channel, tap) of such a task, unless a channel alone has more
+    SLAB_ROWS = 96              # ... that are summed at a time where nothing waits: a good part of a first-level cache
+    TABLE_BYTES = 512 * 1024    # lists of pixels
+
+cdef struct WalkPatch:
+    # Taps that read the source from the same pixels of a chunk.
+    Py_ssize_t pixels, tiles
+    Term* terms             # [pixels] offset in the planes, row of the panel
+    Py_ssize_t* row_at      # [tiles * ROWS] offset in the planes
+    Py_ssize_t* sum_at      # [tiles * ROWS] row of the sums
+
 cdef struct Walk:
     # What one task works on, and the scratch of its thread.
-    Py_ssize_t group, block, channel, channels
+    Py_ssize_t group, first_block, last_block, channel, channels
     real* scratch           # room for planes
     const real* planes
     real* panel             # [pixels of a chunk][PANEL * LANES] the output gradient, channels in lanes
-    real* sums              # [rows + 1][PANEL * LANES]
+    real* sums              # [blocks that wait][rows of a slab + 1][PANEL * LANES]
     Py_ssize_t* dy_at       # [pixels of a chunk] offset in the output gradient
-    Term* terms             # [pixels of a patch] offset in the planes, row of the panel
-    Py_ssize_t* row_at      # [rows of a patch] offset in the planes; a few more, for the last tile
-    Py_ssize_t* sum_at      # [rows of a patch] row of the sums
+    WalkPatch* patches
+    Py_ssize_t* tables      # room for those of all patches
 
 cdef struct WalkPlan:
-    Py_ssize_t channels, channel_blocks     # input channels per task
+    Py_ssize_t blocks, block_parts          # blocks of output channels per task, and into how many parts they fall
+    Py_ssize_t channels, channel_parts      # the same of input channels
+    Py_ssize_t slab                         # of which so many are summed at a time
+    Py_ssize_t chunks, patches              # patches: at most so many in a chunk
     Py_ssize_t tasks
+
+cdef struct Chunk:
+    Py_ssize_t image, images, row, rows, column, columns
 
 cdef struct Stretch:
     # Neighbouring taps of an axis that read the source from the same positions of a band.
@@ -114,48 +135,98 @@ cdef inline double walk_work(const Sum* s, bint skip_v, bint skip_h) noexcept no
     return work
 
 
+cdef inline Py_ssize_t count_stretches(const Axis* axis, bint skip) noexcept nogil:
+    # At most so many in a chunk.
+    return larger(axis.taps, 1) if skip else 1
+
+
 cdef inline void choose_walk_skips(Sum* s) noexcept nogil:
     # As choose_skips() of plan.pxd.
     cdef bint v = worth_skipping(&s.v), h = worth_skipping(&s.h), skip_v, skip_h
     cdef double bar = 0.98 * walk_work(s, False, False), work
+    cdef Py_ssize_t most = TABLE_BYTES // (CHUNK * <Py_ssize_t> sizeof(Term))
     s.skip_v = s.skip_h = False
     for skip_v in range(2):
         for skip_h in range(2):
             if (skip_v and not v) or (skip_h and not h) or not (skip_v or skip_h):
                 continue
             work = walk_work(s, skip_v, skip_h)
-            if work < bar:
+            if work < bar and count_stretches(&s.v, skip_v) * count_stretches(&s.h, skip_h) <= most:
                 s.skip_v, s.skip_h, bar = skip_v, skip_h, work
 
 
-cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogil:
-    cdef Py_ssize_t room, blocks
-    s.vectors = larger(ceil_div(s.m, LANES), 1)
-    s.m_blocks = ceil_div(s.vectors, PANEL)
-    choose_walk_skips(s)
-    # The chunk: whole small images, or a band of rows, or a piece of a very long row. From the geometry alone.
-    s.images, s.band_columns = 1, smaller(larger(s.h.target, 1), CHUNK)
-    s.band_rows = smaller(larger(CHUNK // s.band_columns, 1), larger(s.v.target, 1))
-    if s.h.target * s.v.target * 2 <= CHUNK and s.h.target * s.v.target > 0:
-        s.images = larger(smaller(CHUNK // (s.h.target * s.v.target), s.n), 1)
+cdef inline Py_ssize_t even_length(Py_ssize_t count, Py_ssize_t most) noexcept nogil:
+    # Of as few pieces of `count` as are at most so long.
+    return ceil_div(larger(count, 1), ceil_div(larger(count, 1), most))
+
+
+cdef inline void cut_chunks(WalkPlan* w, Sum* s) noexcept nogil:
+    # Whole small images, or a band of rows, or a piece of a very long row. From the geometry alone.
+    cdef Py_ssize_t area = s.h.target * s.v.target
+    s.images, s.band_columns = 1, even_length(s.h.target, CHUNK)
+    if s.band_columns < s.h.target:
+        s.band_columns = ceil_div(s.band_columns, LANES) * LANES
+    s.band_rows = even_length(s.v.target, larger(CHUNK // s.band_columns, 1))
+    if 0 < area * 2 <= CHUNK:
+        s.images = even_length(s.n, CHUNK // area)
     s.column_bands = ceil_div(larger(s.h.target, 1), s.band_columns)
     s.row_bands = ceil_div(larger(s.v.target, 1), s.band_rows)
     s.image_blocks = ceil_div(s.n, s.images)
-    # As many input channels as planes of a chunk fit, but tasks for every thread.
+    w.chunks = s.image_blocks * s.row_bands * s.column_bands
+    w.patches = count_stretches(&s.v, s.skip_v) * count_stretches(&s.h, s.skip_h)
+
+
+cdef inline void divide(Py_ssize_t* length, Py_ssize_t* parts, Py_ssize_t count, Py_ssize_t wanted) noexcept nogil:
+    # `count` into about `wanted` parts of equal length.
+    length[0] = ceil_div(larger(count, 1), wanted)
+    parts[0] = ceil_div(larger(count, 1), length[0])
+
+
+cdef inline bint is_even(Py_ssize_t tasks, Py_ssize_t threads) noexcept nogil:
+    return tasks % threads == 0 or tasks >= 4 * threads
+
+
+cdef inline void share_out(WalkPlan* w, const Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Tasks for every thread: fewer blocks of output channels in each, where these come out even, else fewer input
+    # channels, which costs another transposition of dy.
+    cdef Py_ssize_t parts = w.block_parts, taps = larger(s.v.taps * s.h.taps, 1)
+    while not is_even(s.groups * w.block_parts * w.channel_parts, threads) and parts < s.m_blocks:
+        parts += 1
+        if s.m_blocks % parts == 0 or s.m_blocks >= 8 * parts:
+            divide(&w.blocks, &w.block_parts, s.m_blocks, parts)
+    parts = w.channel_parts
+    while not is_even(s.groups * w.block_parts * w.channel_parts, threads) and (parts + 1) * ROWS <= s.c * taps:
+        parts += 1
+        if parts > s.c:
+            return
+        divide(&w.channels, &w.channel_parts, s.c, parts)
+
+
+cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogil:
+    cdef Py_ssize_t taps = larger(s.v.taps * s.h.taps, 1), room, most
+    s.vectors = larger(ceil_div(s.m, LANES), 1)
+    s.m_blocks = ceil_div(s.vectors, PANEL)
+    choose_walk_skips(s)
+    cut_chunks(w, s)
+    # As many input channels as the second-level cache holds of a chunk, and as many blocks as it holds sums.
     shape_planes(&s.planes, &s.v, &s.h, 1, s.images, s.source_image, s.band_rows, s.band_columns, False,
                  s.skip_v, s.skip_h)
-    room = PLANE_BYTES // <Py_ssize_t> sizeof(real) // larger(s.planes.channel * s.images, 1)
-    w.channels = smaller(larger(room, 1), larger(s.c, 1))
-    if not s.planes.copied:
-        w.channels = larger(s.c, 1)
-    w.channel_blocks = ceil_div(larger(s.c, 1), w.channels)
-    blocks = s.groups * s.m_blocks
-    while (blocks * w.channel_blocks < 4 * threads and blocks * w.channel_blocks % threads
-           and (w.channel_blocks + 1) * ROWS <= s.c * s.v.taps * s.h.taps and w.channel_blocks < s.c):
-        w.channel_blocks += 1
-    w.channels = ceil_div(larger(s.c, 1), w.channel_blocks)
-    w.channel_blocks = ceil_div(larger(s.c, 1), w.channels)
-    w.tasks = s.groups * s.m_blocks * w.channel_blocks
+    room = PLANE_BYTES // <Py_ssize_t> sizeof(real) // larger(span(&s.v, s.band_rows) * span(&s.h, s.band_columns)
+                                                              * s.v.residues * s.h.residues * s.images, 1)
+    if w.chunks > 1:
+        room = smaller(room, TASK_ROWS // taps)
+    elif not s.planes.copied:
+        room = s.c
+    divide(&w.channels, &w.channel_parts, s.c, ceil_div(larger(s.c, 1), larger(smaller(room, s.c), 1)))
+    most = s.m_blocks
+    if w.chunks > 1:
+        most = SUM_BYTES // (w.channels * taps * PANEL * LANES * <Py_ssize_t> sizeof(real))
+    divide(&w.blocks, &w.block_parts, s.m_blocks, ceil_div(s.m_blocks, larger(smaller(most, s.m_blocks), 1)))
+    share_out(w, s, threads)
+    w.slab = w.channels
+    if w.chunks == 1:
+        w.slab = smaller(ceil_div(larger(SLAB_ROWS // taps, 1), ROWS) * ROWS, w.channels)
+    w.tasks = s.groups * w.block_parts * w.channel_parts
     shape_planes(&s.planes, &s.v, &s.h, w.channels, s.images, s.source_image, s.band_rows, s.band_columns, False,
                  s.skip_v, s.skip_h)
     s.depth = s.c * s.v.taps * s.h.taps
@@ -164,94 +235,137 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
 
 cdef inline void carve_walk(Walk* k, const WalkPlan* w, const Sum* s, Carver* carver) noexcept nogil:
     cdef Py_ssize_t width = PANEL * LANES, pixels = s.images * s.band_rows * s.band_columns
-    cdef Py_ssize_t rows = w.channels * s.v.taps * s.h.taps
+    cdef Py_ssize_t rows = w.slab * s.v.taps * s.h.taps, waiting = w.blocks if w.chunks > 1 else 1
     k.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     k.panel = <real*> carve(carver, pixels * width, sizeof(real))
-    k.sums = <real*> carve(carver, (rows + 1) * width, sizeof(real))
+    k.sums = <real*> carve(carver, waiting * (rows + 1) * width, sizeof(real))
     k.dy_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
-    k.terms = <Term*> carve(carver, pixels, sizeof(Term))
-    k.row_at = <Py_ssize_t*> carve(carver, rows + ROWS, sizeof(Py_ssize_t))
-    k.sum_at = <Py_ssize_t*> carve(carver, rows + ROWS, sizeof(Py_ssize_t))
+    k.patches = <WalkPatch*> carve(carver, w.patches, sizeof(WalkPatch))
+    k.tables = <Py_ssize_t*> carve(carver, 2 * (rows + w.patches * (ROWS + pixels)), sizeof(Py_ssize_t))
 
 
-cdef inline Py_ssize_t list_pixels(const Sum* s, Walk* k, Py_ssize_t images, Py_ssize_t row, Py_ssize_t rows,
-                                   Py_ssize_t column, Py_ssize_t columns, const Stretch* v,
-                                   const Stretch* h) noexcept nogil:
-    # The pixels of a patch, in order, and their number.
+cdef inline Py_ssize_t* list_pixels(WalkPatch* p, const Sum* s, const Chunk* chunk, const Stretch* v, const Stretch* h,
+                                    Py_ssize_t* room) noexcept nogil:
+    # The pixels of a patch, in order, put into `room`; returns what is left of it.
     cdef Py_ssize_t n, y, z, count = 0
-    for n in range(images):
-        for y in range(v.start - row, v.end - row):
-            for z in range(h.start - column, h.end - column):
-                k.terms[count].place = n * s.planes.image + y * s.v.pace * s.planes.columns + z * s.h.pace
-                k.terms[count].row = (n * rows + y) * columns + z
+    p.terms = <Term*> room
+    for n in range(chunk.images):
+        for y in range(v.start - chunk.row, v.end - chunk.row):
+            for z in range(h.start - chunk.column, h.end - chunk.column):
+                p.terms[count].place = n * s.planes.image + y * s.v.pace * s.planes.columns + z * s.h.pace
+                p.terms[count].row = (n * chunk.rows + y) * chunk.columns + z
+                count += 1
+    p.pixels = count
+    return <Py_ssize_t*> (p.terms + count)
+
+
+cdef inline Py_ssize_t* list_rows(WalkPatch* p, const Sum* s, Py_ssize_t channels, const Stretch* v, const Stretch* h,
+                                  Py_ssize_t* room) noexcept nogil:
+    # The rows of a patch; its last tile is filled up with the last row and a spare row of sums.
+    cdef Py_ssize_t c, i, j, count = 0
+    p.tiles = ceil_div(channels * (v.last - v.first) * (h.last - h.first), ROWS)
+    p.row_at = room
+    p.sum_at = p.row_at + p.tiles * ROWS
+    for c in range(channels):
+        for i in range(v.first, v.last):
+            for j in range(h.first, h.last):
+                p.sum_at[count] = (c * s.v.taps + i) * s.h.taps + j
+                p.row_at[count] = s.source_at[p.sum_at[count]]
+                count += 1
+    for i in range(count, p.tiles * ROWS):
+        p.row_at[i], p.sum_at[i] = p.row_at[count - 1], channels * s.v.taps * s.h.taps
+    return p.sum_at + p.tiles * ROWS
+
+
+cdef inline Py_ssize_t list_patches(const Sum* s, Walk* k, const Chunk* chunk, Py_ssize_t slab) noexcept nogil:
+    # All patches of the chunk that read anything, for `slab` channels, and their number.
+    cdef Stretch v, h
+    cdef Py_ssize_t i = 0, j, count = 0
+    cdef Py_ssize_t* room = k.tables
+    while i < s.v.taps:
+        i = next_stretch(&v, &s.v, i, chunk.row, chunk.row + chunk.rows, s.skip_v)
+        j = 0
+        while j < s.h.taps:
+            j = next_stretch(&h, &s.h, j, chunk.column, chunk.column + chunk.columns, s.skip_h)
+            if v.start < v.end and h.start < h.end:
+                room = list_pixels(k.patches + count, s, chunk, &v, &h, room)
+                room = list_rows(k.patches + count, s, slab, &v, &h, room)
                 count += 1
     return count
 
 
-cdef inline Py_ssize_t list_rows(const Sum* s, Walk* k, const Stretch* v, const Stretch* h) noexcept nogil:
-    # The rows of a patch, and the number of tiles that hold them; the last tile is filled up with its last row and a
-    # spare row of sums.
-    cdef Py_ssize_t c, i, j, count = 0, tiles
-    for c in range(k.channels):
-        for i in range(v.first, v.last):
-            for j in range(h.first, h.last):
-                k.sum_at[count] = (c * s.v.taps + i) * s.h.taps + j
-                k.row_at[count] = s.source_at[k.sum_at[count]]
+cdef inline void locate_chunk(Chunk* c, const Sum* s, Py_ssize_t chunk) noexcept nogil:
+    c.column = chunk % s.column_bands * s.band_columns
+    c.row = chunk // s.column_bands % s.row_bands * s.band_rows
+    c.image = chunk // s.column_bands // s.row_bands * s.images
+    c.images, c.rows = smaller(s.images, s.n - c.image), smaller(s.band_rows, s.v.target - c.row)
+    c.columns = smaller(s.band_columns, s.h.target - c.column)
+
+
+cdef inline Py_ssize_t list_gradients(const Sum* s, Walk* k, const Chunk* chunk) noexcept nogil:
+    # Where the pixels of the chunk are in dy, and their number.
+    cdef Py_ssize_t n, y, z, count = 0
+    for n in range(chunk.images):
+        for y in range(chunk.row, chunk.row + chunk.rows):
+            for z in range(chunk.column, chunk.column + chunk.columns):
+                k.dy_at[count] = n * s.target_image + y * s.h.target + z
                 count += 1
-    tiles = ceil_div(count, ROWS)
-    for i in range(count, tiles * ROWS):
-        k.row_at[i], k.sum_at[i] = k.row_at[count - 1], k.channels * s.v.taps * s.h.taps
-    return tiles
+    return count
 
 
-cdef inline void add_chunk(const Sum* s, Walk* k, Py_ssize_t images, Py_ssize_t row, Py_ssize_t rows,
-                           Py_ssize_t column, Py_ssize_t columns, Py_ssize_t vectors) noexcept nogil:
-    # All products of the chunk, patch by patch.
-    cdef Stretch v, h
-    cdef Py_ssize_t i = 0, j, pixels, tiles
-    while i < s.v.taps:
-        i = next_stretch(&v, &s.v, i, row, row + rows, s.skip_v)
-        j = 0
-        while j < s.h.taps:
-            j = next_stretch(&h, &s.h, j, column, column + columns, s.skip_h)
-            pixels = list_pixels(s, k, images, row, rows, column, columns, &v, &h)
-            if pixels:
-                tiles = list_rows(s, k, &v, &h)
-                s.tiles.sums[vectors](tiles, pixels, k.planes, k.row_at, k.terms, k.panel, k.sums, k.sum_at)
-
-
-cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t task, const Geometry* g,
-                          const real* x, const real* dy, real* dw) noexcept nogil:
-    # x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, kh, kw)
-    cdef Py_ssize_t taps = s.v.taps * s.h.taps, area = g.oh * g.ow, width, lanes, m
-    cdef Py_ssize_t chunk, image, row, column, n, y, z, pixels, images, rows, columns
-    k.channel = task % w.channel_blocks * w.channels
+cdef inline void locate_walk(Walk* k, const WalkPlan* w, const Sum* s, Py_ssize_t task) noexcept nogil:
+    k.channel = task % w.channel_parts * w.channels
     k.channels = smaller(w.channels, s.c - k.channel)
-    task //= w.channel_blocks
-    k.block, k.group = task % s.m_blocks, task // s.m_blocks
-    m = block_start(s, k.block)
-    width = block_start(s, k.block + 1) - m
-    lanes = smaller(width, s.m - m)
-    memset(k.sums, 0, (k.channels * taps + 1) * width * sizeof(real))
-    x += (k.group * s.c + k.channel) * g.ih * g.iw
-    dy += (k.group * s.m + m) * area
-    for chunk in range(s.image_blocks * s.row_bands * s.column_bands):
-        column = chunk % s.column_bands * s.band_columns
-        row = chunk // s.column_bands % s.row_bands * s.band_rows
-        image = chunk // s.column_bands // s.row_bands * s.images
-        images, rows = smaller(s.images, g.n - image), smaller(s.band_rows, g.oh - row)
-        columns = smaller(s.band_columns, g.ow - column)
-        pixels = 0
-        for n in range(images):
-            for y in range(row, row + rows):
-                for z in range(column, column + columns):
-                    k.dy_at[pixels] = n * s.target_image + y * g.ow + z
-                    pixels += 1
-        k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, x + image * s.source_image, s.source_image,
-                               images, k.channels, row, column)
-        pack_panel(k.panel, width, dy + image * s.target_image, area, lanes, k.dy_at, pixels,
-                   dy + g.n * s.target_image - (k.group * s.m + m) * area)
-        add_chunk(s, k, images, row, rows, column, columns, width // LANES)
-    # The tables list taps that read some input; all others keep the zeros that dw was given before.
-    unpack_panel(k.sums, width, dw + k.group * s.weight_group + m * s.weight_m + k.channel * s.weight_c, s.weight_m,
-                 lanes, s.weight_at, k.channels * taps)
+    task //= w.channel_parts
+    k.first_block = task % w.block_parts * w.blocks
+    k.last_block = smaller(k.first_block + w.blocks, s.m_blocks)
+    k.group = task // w.block_parts
+
+
+cdef inline void add_block(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t chunk, Py_ssize_t patches,
+                           Py_ssize_t slab, Py_ssize_t block, real* dw) noexcept nogil:
+    # All products of a chunk with a block of output channels, slab by slab.  dw: of the task's first channel
+    cdef Py_ssize_t taps = s.v.taps * s.h.taps, m = block_start(s, block), width = block_start(s, block + 1) - m
+    cdef Py_ssize_t start = 0, i
+    cdef const WalkPatch* p
+    cdef real* sums = k.sums
+    if w.chunks > 1:
+        sums += (block - k.first_block) * (slab * taps + 1) * (PANEL * LANES)
+    while start < k.channels:
+        # The last slab moves left; what it sums again comes out the same.
+        start = smaller(start, k.channels - slab)
+        if chunk == 0:
+            memset(sums, 0, slab * taps * width * sizeof(real))
+        for i in range(patches):
+            p = k.patches + i
+            s.tiles.sums[width // LANES](p.tiles, p.pixels, k.planes + start * s.planes.channel, p.row_at, p.terms,
+                                         k.panel, sums, p.sum_at)
+        if chunk == w.chunks - 1:
+            unpack_panel(sums, width, dw + m * s.weight_m + start * s.weight_c, s.weight_m, smaller(width, s.m - m),
+                         s.weight_at, slab * taps)
+        start += slab
+
+
+cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t task, const real* x, const real* dy,
+                          real* dw) noexcept nogil:
+    # x (n, groups * c, v.source, h.source)  dy (n, groups * m, v.target, h.target)  dw (of all groups)
+    cdef Py_ssize_t area = s.v.target * s.h.target, chunk, block, pixels, patches, slab, m, width
+    cdef const real* end = dy + s.n * s.target_image
+    cdef const real* of
+    cdef Chunk c
+    locate_walk(k, w, s, task)
+    slab = smaller(w.slab, k.channels)
+    x += (k.group * s.c + k.channel) * s.v.source * s.h.source
+    dw += k.group * s.weight_group + k.channel * s.weight_c
+    for chunk in range(w.chunks):
+        locate_chunk(&c, s, chunk)
+        pixels = list_gradients(s, k, &c)
+        patches = list_patches(s, k, &c, slab)
+        k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, x + c.image * s.source_image, s.source_image,
+                               c.images, k.channels, c.row, c.column)
+        for block in range(k.first_block, k.last_block):
+            m = block_start(s, block)
+            width = block_start(s, block + 1) - m
+            of = dy + c.image * s.target_image + (k.group * s.m + m) * area
+            pack_panel(k.panel, width, of, area, smaller(width, s.m - m), k.dy_at, pixels, end)
+            add_block(w, s, k, chunk, patches, slab, block, dw)
