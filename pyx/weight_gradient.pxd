@@ -25,8 +25,10 @@ from workspace cimport Carver, carve
 
 cdef enum:
     SUM_BYTES = 768 * 1024      # sums of a task that wait for the next chunk: a good part of a second-level cache
+    PANEL_BYTES = 384 * 1024    # what a task holds of dy
     TASK_ROWS = 1024            # (channel, tap) of such a task, unless a channel alone has more
     SLAB_ROWS = 96              # ... that are summed at a time where nothing waits: a good part of a first-level cache
+    FEW_ROWS = 32               # the same where each is a row of dw
     TABLE_BYTES = 512 * 1024    # lists of pixels
 
 cdef struct WalkPatch:
@@ -41,7 +43,7 @@ cdef struct Walk:
     Py_ssize_t group, first_block, last_block, channel, channels
     real* scratch           # room for planes
     const real* planes
-    real* panel             # [pixels of a chunk][PANEL * LANES] the output gradient, channels in lanes
+    real* panels            # [blocks][pixels of a chunk][PANEL * LANES] the output gradient, channels in lanes
     real* sums              # [blocks that wait][rows of a slab + 1][PANEL * LANES]
     Py_ssize_t* dy_at       # [pixels of a chunk] offset in the output gradient
     WalkPatch* patches
@@ -176,6 +178,10 @@ cdef inline void cut_chunks(WalkPlan* w, Sum* s) noexcept nogil:
     w.patches = count_stretches(&s.v, s.skip_v) * count_stretches(&s.h, s.skip_h)
 
 
+cdef inline Py_ssize_t chunk_pixels(const Sum* s) noexcept nogil:
+    return s.images * s.band_rows * s.band_columns
+
+
 cdef inline void divide(Py_ssize_t* length, Py_ssize_t* parts, Py_ssize_t count, Py_ssize_t wanted) noexcept nogil:
     # `count` into about `wanted` parts of equal length.
     length[0] = ceil_div(larger(count, 1), wanted)
@@ -218,14 +224,15 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
     elif not s.planes.copied:
         room = s.c
     divide(&w.channels, &w.channel_parts, s.c, ceil_div(larger(s.c, 1), larger(smaller(room, s.c), 1)))
-    most = s.m_blocks
+    most = PANEL_BYTES // (chunk_pixels(s) * PANEL * LANES * <Py_ssize_t> sizeof(real))
     if w.chunks > 1:
-        most = SUM_BYTES // (w.channels * taps * PANEL * LANES * <Py_ssize_t> sizeof(real))
+        most = smaller(most, SUM_BYTES // (w.channels * taps * PANEL * LANES * <Py_ssize_t> sizeof(real)))
     divide(&w.blocks, &w.block_parts, s.m_blocks, ceil_div(s.m_blocks, larger(smaller(most, s.m_blocks), 1)))
     share_out(w, s, threads)
     w.slab = w.channels
     if w.chunks == 1:
-        w.slab = smaller(ceil_div(larger(SLAB_ROWS // taps, 1), ROWS) * ROWS, w.channels)
+        w.slab = FEW_ROWS if s.weight_m == 1 else ceil_div(larger(SLAB_ROWS // taps, 1), ROWS) * ROWS
+        w.slab = smaller(w.slab, w.channels)
     w.tasks = s.groups * w.block_parts * w.channel_parts
     shape_planes(&s.planes, &s.v, &s.h, w.channels, s.images, s.source_image, s.band_rows, s.band_columns, False,
                  s.skip_v, s.skip_h)
@@ -234,10 +241,10 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
 
 
 cdef inline void carve_walk(Walk* k, const WalkPlan* w, const Sum* s, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t width = PANEL * LANES, pixels = s.images * s.band_rows * s.band_columns
+    cdef Py_ssize_t width = PANEL * LANES, pixels = chunk_pixels(s)
     cdef Py_ssize_t rows = w.slab * s.v.taps * s.h.taps, waiting = w.blocks if w.chunks > 1 else 1
     k.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
-    k.panel = <real*> carve(carver, pixels * width, sizeof(real))
+    k.panels = <real*> carve(carver, w.blocks * pixels * width, sizeof(real))
     k.sums = <real*> carve(carver, waiting * (rows + 1) * width, sizeof(real))
     k.dy_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     k.patches = <WalkPatch*> carve(carver, w.patches, sizeof(WalkPatch))
@@ -322,50 +329,56 @@ cdef inline void locate_walk(Walk* k, const WalkPlan* w, const Sum* s, Py_ssize_
     k.group = task // w.block_parts
 
 
-cdef inline void add_block(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t chunk, Py_ssize_t patches,
-                           Py_ssize_t slab, Py_ssize_t block, real* dw) noexcept nogil:
-    # All products of a chunk with a block of output channels, slab by slab.  dw: of the task's first channel
-    cdef Py_ssize_t taps = s.v.taps * s.h.taps, m = block_start(s, block), width = block_start(s, block + 1) - m
-    cdef Py_ssize_t start = 0, i
-    cdef const WalkPatch* p
+cdef inline void pack_gradients(const Sum* s, Walk* k, const Chunk* chunk, const real* dy) noexcept nogil:
+    # The panels of all blocks of the task.
+    cdef Py_ssize_t pixels = list_gradients(s, k, chunk), area = s.v.target * s.h.target, block, m, width
+    for block in range(k.first_block, k.last_block):
+        m = block_start(s, block)
+        width = block_start(s, block + 1) - m
+        pack_panel(k.panels + (block - k.first_block) * chunk_pixels(s) * (PANEL * LANES), width,
+                   dy + chunk.image * s.target_image + (k.group * s.m + m) * area, area, smaller(width, s.m - m),
+                   k.dy_at, pixels, dy + s.n * s.target_image)
+
+
+cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t chunk, Py_ssize_t patches,
+                          Py_ssize_t block, Py_ssize_t start, Py_ssize_t slab, real* dw) noexcept nogil:
+    # All products of a chunk with a block of output channels and input channels start .. start + slab of the task.
+    cdef Py_ssize_t rows = slab * s.v.taps * s.h.taps, i
+    cdef Py_ssize_t m = block_start(s, block), width = block_start(s, block + 1) - m
+    cdef const real* panel = k.panels + (block - k.first_block) * chunk_pixels(s) * (PANEL * LANES)
     cdef real* sums = k.sums
+    cdef const WalkPatch* p
     if w.chunks > 1:
-        sums += (block - k.first_block) * (slab * taps + 1) * (PANEL * LANES)
-    while start < k.channels:
-        # The last slab moves left; what it sums again comes out the same.
-        start = smaller(start, k.channels - slab)
-        if chunk == 0:
-            memset(sums, 0, slab * taps * width * sizeof(real))
-        for i in range(patches):
-            p = k.patches + i
-            s.tiles.sums[width // LANES](p.tiles, p.pixels, k.planes + start * s.planes.channel, p.row_at, p.terms,
-                                         k.panel, sums, p.sum_at)
-        if chunk == w.chunks - 1:
-            unpack_panel(sums, width, dw + m * s.weight_m + start * s.weight_c, s.weight_m, smaller(width, s.m - m),
-                         s.weight_at, slab * taps)
-        start += slab
+        sums += (block - k.first_block) * (rows + 1) * (PANEL * LANES)
+    if chunk == 0:
+        memset(sums, 0, rows * width * sizeof(real))
+    for i in range(patches):
+        p = k.patches + i
+        s.tiles.sums[width // LANES](p.tiles, p.pixels, k.planes + start * s.planes.channel, p.row_at, p.terms, panel,
+                                     sums, p.sum_at)
+    if chunk == w.chunks - 1:
+        unpack_panel(sums, width, dw + k.group * s.weight_group + m * s.weight_m + (k.channel + start) * s.weight_c,
+                     s.weight_m, smaller(width, s.m - m), s.weight_at, rows)
 
 
 cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t task, const real* x, const real* dy,
                           real* dw) noexcept nogil:
     # x (n, groups * c, v.source, h.source)  dy (n, groups * m, v.target, h.target)  dw (of all groups)
-    cdef Py_ssize_t area = s.v.target * s.h.target, chunk, block, pixels, patches, slab, m, width
-    cdef const real* end = dy + s.n * s.target_image
-    cdef const real* of
+    cdef Py_ssize_t chunk, patches, slab, slabs, blocks, block, part, i
     cdef Chunk c
     locate_walk(k, w, s, task)
-    slab = smaller(w.slab, k.channels)
+    slab, blocks = smaller(w.slab, k.channels), k.last_block - k.first_block
+    slabs = ceil_div(k.channels, slab)
     x += (k.group * s.c + k.channel) * s.v.source * s.h.source
-    dw += k.group * s.weight_group + k.channel * s.weight_c
     for chunk in range(w.chunks):
         locate_chunk(&c, s, chunk)
-        pixels = list_gradients(s, k, &c)
         patches = list_patches(s, k, &c, slab)
+        pack_gradients(s, k, &c, dy)
         k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, x + c.image * s.source_image, s.source_image,
                                c.images, k.channels, c.row, c.column)
-        for block in range(k.first_block, k.last_block):
-            m = block_start(s, block)
-            width = block_start(s, block + 1) - m
-            of = dy + c.image * s.target_image + (k.group * s.m + m) * area
-            pack_panel(k.panel, width, of, area, smaller(width, s.m - m), k.dy_at, pixels, end)
-            add_block(w, s, k, chunk, patches, slab, block, dw)
+        for i in range(slabs * blocks):
+            # Along the rows of dw. The last slab moves left; what it sums again comes out the same.
+            block, part = i // slabs, i % slabs
+            if s.weight_m == 1:
+                block, part = i % blocks, i // blocks
+            add_slab(w, s, k, chunk, patches, k.first_block + block, smaller(part * slab, k.channels - slab), slab, dw)
