@@ -12,14 +12,14 @@ from block cimport Block, carve_block, locate
 from channels cimport pack_weights
 from correlation cimport run_task
 from depthwise cimport DepthScratch, carve_depth, run_depth_tasks
-from dot_walk cimport DotScratch, add_parts, carve_dots, cut_dots, run_dots, suits_dots
+from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, cut_dots, run_dots, suits_dots
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
                    describe_input_gradient, fill_tables, is_depthwise, packs_chunks)
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, MAX_LANES, real, splat, vec
-from weight_gradient cimport Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, run_walk
+from weight_gradient cimport Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, is_matrix_product, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
 
 include "scratch.pxi"
@@ -56,6 +56,7 @@ cdef class Plan:
     cdef Geometry g
     cdef Sum sum
     cdef WalkPlan walk
+    cdef DotPlan dots
     cdef Scratch memory             # of the axes and tables
     cdef size_t own                 # scratch bytes of a thread
     cdef int threads                # that have a task
@@ -111,7 +112,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     describe(plan, which)
     if which == WEIGHT_GRADIENT:
         s.lanes = choose_walk_lanes(s)
-        if s.lanes == CHANNELS and suits_dots(s):
+        if s.lanes == CHANNELS and suits_dots(s, is_matrix_product(g)):
             s.lanes = PIXELS
             describe_forward(s, g, True)
         elif s.lanes == CHANNELS and exchange(g):
@@ -130,7 +131,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
         cut_into_groups(s, GROUP_BYTES // sizeof(real))
         plan.walk.tasks = s.m_blocks
     elif which == WEIGHT_GRADIENT and s.lanes == PIXELS:
-        cut_dots(s)
+        cut_dots(&plan.dots, s, is_matrix_product(g))
         plan.walk.tasks = s.tasks
     elif which == WEIGHT_GRADIENT:
         cut_walk(&plan.walk, s, threads)
@@ -140,7 +141,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     list_tiles(&s.tiles)
     carver.base, carver.used = NULL, 0
     if which == WEIGHT_GRADIENT:
-        walk(&plan.walk, s, &carver, 0, 0, NULL, NULL, NULL)
+        walk(&plan.walk, &plan.dots, s, &carver, 0, 0, NULL, NULL, NULL)
     else:
         serve(s, &carver, 0, 0, NULL, NULL, NULL, NULL)
     plan.own = carver.used
@@ -261,7 +262,7 @@ cdef void serve_run(const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs, c
     serve(s, &carver, run * s.tasks // runs, (run + 1) * s.tasks // runs, x, weight, bias, y)
 
 
-cdef void walk(const WalkPlan* w, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x,
+cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x,
                const real* dy, real* dw) noexcept nogil:
     # As serve().
     cdef Walk k
@@ -273,20 +274,20 @@ cdef void walk(const WalkPlan* w, const Sum* s, Carver* carver, Py_ssize_t first
         for task in range(first, last):
             run_group_walk(s, &groups, task, x, dy, dw)
     elif s.lanes == PIXELS:
-        carve_dots(&dots, s, carver)
+        carve_dots(&dots, d, s, carver)
         for task in range(first, last):
-            run_dots(s, &dots, task, x, dy, dw)
+            run_dots(d, s, &dots, task, x, dy, dw)
     else:
         carve_walk(&k, w, s, carver)
         for task in range(first, last):
             run_walk(w, s, &k, task, x, dy, dw)
 
 
-cdef void walk_task(const WalkPlan* w, const Sum* s, char* base, Py_ssize_t task, const real* x, const real* dy,
+cdef void walk_task(const WalkPlan* w, const DotPlan* d, const Sum* s, char* base, Py_ssize_t task, const real* x, const real* dy,
                     real* dw) noexcept nogil:
     cdef Carver carver
     carver.base, carver.used = base, 0
-    walk(w, s, &carver, task, task + 1, x, dy, dw)
+    walk(w, d, s, &carver, task, task + 1, x, dy, dw)
 
 
 def pack_forward(geometry, weight, int threads):
@@ -346,16 +347,17 @@ def weight_gradient(geometry, x, dy, dw, int threads):
         pdw = <real*> (base + plan.own * plan.threads)
     cdef const Sum* s = &plan.sum
     cdef const WalkPlan* w = &plan.walk
+    cdef const DotPlan* d = &plan.dots
     cdef int count = plan.threads
     cdef size_t own = plan.own
     with nogil:
         if count == 1:
             for task in range(w.tasks):
-                walk_task(w, s, base, task, px, pdy, pdw)
+                walk_task(w, d, s, base, task, px, pdy, pdw)
         else:
             # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or reordered.
             for task in prange(w.tasks, num_threads=count, schedule="dynamic", chunksize=1):
-                walk_task(w, s, base + own * threadid(), task, px, pdy, pdw)
+                walk_task(w, d, s, base + own * threadid(), task, px, pdy, pdw)
         if sums:
             add_parts(s, pdw, whole)
     give_back(scratch)

@@ -1,46 +1,71 @@
-# The weight gradient with pixels in the lanes: for layers of so few output channels that they would not fill a vector.
+# The weight gradient with pixels in the lanes: for layers of so few output channels that they would not fill a vector,
+# and for products of two matrices of which one has few rows.
 #
 #     dw[k, i] = sum over pixels p of dy[k, p] * x[place(p) + reach(i)]       i = (channel, tap)
 #
-# A tile sums T taps by R output channels over whole rows, from the forward planes of one input channel; what hangs over
-# the end of a row is masked in both factors, so that no Inf or NaN meets a zero. A task is (part of the images, group,
-# input channel). The parts, and so the order of every sum, follow from the geometry alone.
+# A tile sums T of the i by R output channels over whole rows, from the forward planes of one input channel; a kernel of
+# one tap has no planes, and a task reads many channels where they are, in bands of its one long row. The last vector of
+# a row moves left, and what it holds twice is masked in both factors, so that no Inf or NaN meets a zero. A task is
+# (part of the images, group, input channels, output channels). The parts and bands, and so the order of every sum,
+# follow from the geometry alone.
 
 from geometry cimport ceil_div, larger, smaller
+from panel cimport transpose
 from plan cimport Sum
-from plane cimport open_planes, planes_size, shape_planes
-from vector cimport LANES, ROWS, as_bits, as_vec, bits, every, integer, real, splat, vec
+from plane cimport open_planes, planes_size, read_source, shape_planes
+from vector cimport LANES, MAX_LANES, ROWS, integer, keep, real, splat, vec
 from workspace cimport Carver, carve
 
 cdef enum:
     BAND_BYTES = 16 * 1024      # of the planes of a task: half of a first-level cache
+    SIDE = 16                   # channels of a task on the longer side of a matrix product
     TASKS = 16                  # at least so many, if there are as many images
+    FEW = 12                    # channels on its shorter side
+    SPARE = 9                   # sums, for the last tile
+
+cdef struct DotPlan:
+    Py_ssize_t channels, channel_parts      # input channels per task, and into how many parts they fall
+    Py_ssize_t outputs, output_parts        # the same of output channels
 
 cdef struct DotScratch:
     real* planes
-    vec* sums                   # [output channel][tap, a tile more]
+    vec* sums                   # [output channel][(channel, tap), a tile more]
     real* mask                  # [LANES] for the last vector of a row
 
 
-cdef inline bint suits_dots(const Sum* s) noexcept nogil:
-    # Whether pixels fill lanes better than output channels. A single tap is not worth the copy of its plane.
+cdef inline bint suits_dots(const Sum* s, bint is_product) noexcept nogil:
+    # Whether pixels fill lanes better than output channels.
     cdef Py_ssize_t columns = s.h.target
     cdef double by_pixels = columns / <double> larger(ceil_div(columns, LANES) * LANES, 1)
     cdef double by_channels = s.m / <double> larger(ceil_div(s.m, LANES) * LANES, 1)
+    if is_product:
+        return s.v.target == 1 and columns >= SIDE * LANES and smaller(s.m, s.c) <= FEW
     return s.v.taps * s.h.taps > 1 and 0.7 * by_pixels > by_channels
 
 
-cdef inline void cut_dots(Sum* s) noexcept nogil:
+cdef inline void cut_dots(DotPlan* d, Sum* s, bint is_product) noexcept nogil:
     cdef Py_ssize_t room
-    s.band_columns, s.column_bands, s.images = s.h.target, 1, 1
-    shape_planes(&s.planes, &s.v, &s.h, 1, 1, s.source_image, 1, s.band_columns, True, False, False)
-    room = BAND_BYTES // <Py_ssize_t> sizeof(real) // larger(s.planes.columns * s.v.residues * s.h.residues, 1)
-    s.band_rows = smaller(larger(room - s.v.reach, 8), larger(s.v.target, 1))
-    s.row_bands = ceil_div(larger(s.v.target, 1), s.band_rows)
-    shape_planes(&s.planes, &s.v, &s.h, 1, 1, s.source_image, s.band_rows, s.band_columns, True,
-                 False, False)
+    s.images, d.channels, d.outputs = 1, 1, larger(s.m, 1)
+    if is_product:
+        # A band of SIDE channels stays near where others meet it more than once.
+        room = BAND_BYTES // <Py_ssize_t> sizeof(real) * 3 // 2 // (SIDE if smaller(s.m, s.c) > 4 else 4)
+        s.band_columns, s.band_rows = room // LANES * LANES, 1
+        read_source(&s.planes, &s.v, &s.h, s.source_image)
+        d.channels, d.outputs = larger(s.c, 1), larger(s.m, 1)
+        if s.c > s.m:
+            d.channels = SIDE
+        else:
+            d.outputs = SIDE
+    else:
+        s.band_columns = larger(s.h.target, 1)
+        shape_planes(&s.planes, &s.v, &s.h, 1, 1, s.source_image, 1, s.band_columns, True, False, False)
+        room = BAND_BYTES // <Py_ssize_t> sizeof(real) // larger(s.planes.columns * s.v.residues * s.h.residues, 1)
+        s.band_rows = smaller(larger(room - s.v.reach, 8), larger(s.v.target, 1))
+        shape_planes(&s.planes, &s.v, &s.h, 1, 1, s.source_image, s.band_rows, s.band_columns, True, False, False)
+    s.row_bands, s.column_bands = ceil_div(s.v.target, s.band_rows), ceil_div(s.h.target, s.band_columns)
+    d.channel_parts, d.output_parts = ceil_div(s.c, d.channels), ceil_div(s.m, d.outputs)
     s.m_parts = larger(smaller(s.n, ceil_div(TASKS, larger(s.groups * s.c, 1))), 1)
-    s.tasks = s.m_parts * s.groups * s.c
+    s.tasks = s.m_parts * s.groups * d.channel_parts * d.output_parts
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = 0
 
@@ -52,37 +77,44 @@ cdef inline Py_ssize_t taps_at_once(Py_ssize_t R) noexcept nogil:
     return 9 if ROWS == 8 or R == 1 else 5
 
 
-cdef inline void carve_dots(DotScratch* k, const Sum* s, Carver* carver) noexcept nogil:
+cdef inline void carve_dots(DotScratch* k, const DotPlan* d, const Sum* s, Carver* carver) noexcept nogil:
+    cdef Py_ssize_t rest = s.h.target % LANES, j
     cdef integer* mask
-    cdef Py_ssize_t j
     k.planes = <real*> carve(carver, planes_size(&s.planes, 1), sizeof(real))
-    k.sums = <vec*> carve(carver, s.m * (s.v.taps * s.h.taps + 9), sizeof(vec))
+    k.sums = <vec*> carve(carver, d.outputs * (d.channels * s.v.taps * s.h.taps + SPARE), sizeof(vec))
     k.mask = <real*> carve(carver, LANES, sizeof(real))
     if carver.base != NULL:
         mask = <integer*> k.mask
         for j in range(LANES):
-            mask[j] = -1 if j < s.h.target % LANES else 0
+            mask[j] = -1 if (j < rest if s.h.target < LANES else j >= LANES - rest) else 0
 
 
-cdef inline void dot_tile(Py_ssize_t T, Py_ssize_t R, Py_ssize_t rows, Py_ssize_t columns, const real* planes,
-                          Py_ssize_t pitch, const Py_ssize_t* at, Py_ssize_t taps, const real* dy, Py_ssize_t area,
-                          const real* mask, vec* sums, Py_ssize_t sums_row) noexcept nogil:
+cdef struct Strip:
+    # Rows of one band: what all tiles of a task share.
+    Py_ssize_t rows, columns
+    Py_ssize_t tail             # column of the last vector
+    Py_ssize_t x_row, dy_row, area
+    const real* mask
+    Py_ssize_t sums_row
+
+
+cdef inline void dot_tile(Py_ssize_t T, Py_ssize_t R, const Strip* b, const real* planes, const Py_ssize_t* at,
+                          Py_ssize_t taps, const real* dy, vec* sums) noexcept nogil:
     # sums[r, t] += dy[r] * x[tap t] over rows of pixels; T and R are literals, and `taps` of T are wanted.
-    # dy (R, area): from the first row on, and readable for a vector from each last pixel
     cdef vec acc[5][9]
     cdef vec d[4]
     cdef const real* place[9]
     cdef vec value
-    cdef bits inside = (<const bits*> mask)[0]
-    cdef Py_ssize_t _, q, r, t
+    cdef vec mask = (<const vec*> b.mask)[0]
+    cdef Py_ssize_t _, q, r, t, area = b.area
     for r in range(R):
         for t in range(T):
-            acc[r][t] = sums[r * sums_row + t]
+            acc[r][t] = sums[r * b.sums_row + t]
     for t in range(T):
         place[t] = planes + at[smaller(t, taps - 1)]
-    for _ in range(rows):
+    for _ in range(b.rows):
         q = 0
-        while q + LANES <= columns:
+        while q + LANES <= b.columns:
             for r in range(R):
                 d[r] = (<const vec*> (dy + r * area + q))[0]
             for t in range(T):
@@ -90,113 +122,139 @@ cdef inline void dot_tile(Py_ssize_t T, Py_ssize_t R, Py_ssize_t rows, Py_ssize_
                 for r in range(R):
                     acc[r][t] = acc[r][t] + d[r] * value
             q += LANES
-        if q < columns:
+        if q < b.columns:
+            q = b.tail
             for r in range(R):
-                d[r] = as_vec(as_bits((<const vec*> (dy + r * area + q))[0]) & inside)
+                d[r] = keep((<const vec*> (dy + r * area + q))[0], mask)
             for t in range(T):
-                value = as_vec(as_bits((<const vec*> (place[t] + q))[0]) & inside)
+                value = keep((<const vec*> (place[t] + q))[0], mask)
                 for r in range(R):
                     acc[r][t] = acc[r][t] + d[r] * value
-        dy += columns
+        dy += b.dy_row
         for t in range(T):
-            place[t] += pitch
+            place[t] += b.x_row
     for r in range(R):
         for t in range(T):
-            sums[r * sums_row + t] = acc[r][t]
+            sums[r * b.sums_row + t] = acc[r][t]
 
 
-cdef inline void dots_of(Py_ssize_t R, Py_ssize_t T, const Sum* s, Py_ssize_t rows, const real* planes, const real* dy,
-                         const real* mask, vec* sums, Py_ssize_t sums_row) noexcept nogil:
-    # All taps of R output channels.
-    cdef Py_ssize_t taps = s.v.taps * s.h.taps, t = 0, area = s.v.target * s.h.target
-    while t + 1 < taps:
-        dot_tile(T, R, rows, s.h.target, planes, s.planes.columns, s.source_at + t, smaller(T, taps - t), dy, area,
-                 mask, sums + t, sums_row)
-        t += T
-    if t < taps:
-        dot_tile(1, R, rows, s.h.target, planes, s.planes.columns, s.source_at + t, 1, dy, area, mask, sums + t,
-                 sums_row)
+cdef inline void dots_of(Py_ssize_t R, Py_ssize_t T, Py_ssize_t short, const Strip* b, const real* planes,
+                         const Py_ssize_t* at, Py_ssize_t taps, const real* dy, vec* sums) noexcept nogil:
+    # All taps of R output channels, in tiles of T, of `short` where these come out even, and a last one of 1.
+    cdef Py_ssize_t t = 0, left
+    while t < taps:
+        left = taps - t
+        if left == 1:
+            dot_tile(1, R, b, planes, at + t, 1, dy, sums + t)
+            return
+        if left % short and left > short:
+            dot_tile(T, R, b, planes, at + t, smaller(T, left), dy, sums + t)
+            t += T
+        else:
+            dot_tile(short, R, b, planes, at + t, smaller(short, left), dy, sums + t)
+            t += short
 
 
 # Each of them a loop of its own, see tile.pxd.
 
-ctypedef void (*dots_t)(const Sum* s, Py_ssize_t rows, const real* planes, const real* dy, const real* mask, vec* sums,
-                        Py_ssize_t sums_row) noexcept nogil
+ctypedef void (*dots_t)(const Strip* b, const real* planes, const Py_ssize_t* at, Py_ssize_t taps, const real* dy,
+                        vec* sums) noexcept nogil
 
 
-cdef inline void dots_4(const Sum* s, Py_ssize_t rows, const real* planes, const real* dy, const real* mask, vec* sums,
-                        Py_ssize_t sums_row) noexcept nogil:
-    dots_of(4, taps_at_once(4), s, rows, planes, dy, mask, sums, sums_row)
+cdef inline void dots_4(const Strip* b, const real* planes, const Py_ssize_t* at, Py_ssize_t taps, const real* dy,
+                        vec* sums) noexcept nogil:
+    dots_of(4, taps_at_once(4), 4 if ROWS == 8 else 2, b, planes, at, taps, dy, sums)
 
 
-cdef inline void dots_2(const Sum* s, Py_ssize_t rows, const real* planes, const real* dy, const real* mask, vec* sums,
-                        Py_ssize_t sums_row) noexcept nogil:
-    dots_of(2, taps_at_once(2), s, rows, planes, dy, mask, sums, sums_row)
+cdef inline void dots_2(const Strip* b, const real* planes, const Py_ssize_t* at, Py_ssize_t taps, const real* dy,
+                        vec* sums) noexcept nogil:
+    dots_of(2, taps_at_once(2), taps_at_once(2), b, planes, at, taps, dy, sums)
 
 
-cdef inline void dots_1(const Sum* s, Py_ssize_t rows, const real* planes, const real* dy, const real* mask, vec* sums,
-                        Py_ssize_t sums_row) noexcept nogil:
-    dots_of(1, taps_at_once(1), s, rows, planes, dy, mask, sums, sums_row)
+cdef inline void dots_1(const Strip* b, const real* planes, const Py_ssize_t* at, Py_ssize_t taps, const real* dy,
+                        vec* sums) noexcept nogil:
+    dots_of(1, taps_at_once(1), taps_at_once(1), b, planes, at, taps, dy, sums)
 
 
-cdef inline void add_one_by_one(const Sum* s, Py_ssize_t R, Py_ssize_t rows, const real* planes, const real* dy,
-                                vec* sums, Py_ssize_t sums_row) noexcept nogil:
-    # As dots_of() for rows that cannot be read a vector at a time: everything goes into the first lane.
+cdef inline void add_one_by_one(const Strip* b, Py_ssize_t R, Py_ssize_t first, const real* planes,
+                                const Py_ssize_t* at, Py_ssize_t taps, const real* dy, vec* sums) noexcept nogil:
+    # As dots_of() for rows from `first` on, which cannot be read a vector at a time: all goes into the first lane.
     cdef Py_ssize_t r, t, p, q
     cdef real* sum
     for r in range(R):
-        for t in range(s.v.taps * s.h.taps):
-            sum = <real*> (sums + r * sums_row + t)
-            for p in range(rows):
-                for q in range(s.h.target):
-                    sum[0] += (dy[(r * s.v.target + p) * s.h.target + q]
-                               * planes[s.source_at[t] + p * s.planes.columns + q])
+        for t in range(taps):
+            sum = <real*> (sums + r * b.sums_row + t)
+            for p in range(first, b.rows):
+                for q in range(b.columns):
+                    sum[0] += dy[r * b.area + p * b.dy_row + q] * planes[at[t] + p * b.x_row + q]
 
 
-cdef inline void run_dots(const Sum* s, DotScratch* k, Py_ssize_t task, const real* x, const real* dy,
+cdef inline void add_band(const Sum* s, const Strip* b, const real* planes, const real* dy, const real* end,
+                          Py_ssize_t outputs, Py_ssize_t taps, vec* sums) noexcept nogil:
+    # dy: the band's first number of the first of the outputs
+    cdef Py_ssize_t m = 0, R
+    cdef Strip safe
+    cdef dots_t dots[5]
+    dots[1], dots[2], dots[4] = dots_1, dots_2, dots_4
+    while m < outputs:
+        R = 4 if m + 4 <= outputs else 2 if m + 2 <= outputs else 1
+        safe = b[0]
+        if s.h.target < LANES:
+            # Rows whose vector ends inside the array, seen from the last of the channels.
+            while safe.rows and dy + (m + R - 1) * b.area + (safe.rows - 1) * b.dy_row + LANES > end:
+                safe.rows -= 1
+        dots[R](&safe, planes, s.source_at, taps, dy + m * b.area, sums + m * b.sums_row)
+        add_one_by_one(b, R, safe.rows, planes, s.source_at, taps, dy + m * b.area, sums + m * b.sums_row)
+        m += R
+
+
+cdef inline void add_lanes(const vec* sums, Py_ssize_t count, real* to, const Py_ssize_t* at) noexcept nogil:
+    # to[at[i]] = the sum of the lanes of sums[i]
+    cdef vec a[MAX_LANES]
+    cdef real lanes[MAX_LANES]
+    cdef Py_ssize_t i = 0, j
+    while i < count:
+        for j in range(LANES):
+            a[j] = sums[smaller(i + j, count - 1)]
+        transpose(a)
+        for j in range(1, LANES):
+            a[0] = a[0] + a[j]
+        (<vec*> lanes)[0] = a[0]
+        for j in range(smaller(LANES, count - i)):
+            to[at[i + j]] = lanes[j]
+        i += LANES
+
+
+cdef inline void run_dots(const DotPlan* d, const Sum* s, DotScratch* k, Py_ssize_t task, const real* x, const real* dy,
                           real* parts) noexcept nogil:
     # x (n, groups * c, v.source, h.source)  dy (n, groups * m, v.target, h.target)
     # parts (part of the images, groups * m, c, kh, kw): one of them is written, where there are taps
-    cdef Py_ssize_t channel = task % s.c, group = task // s.c % s.groups, part = task // s.c // s.groups
-    cdef Py_ssize_t taps = s.v.taps * s.h.taps, sums_row = taps + 9, area = s.v.target * s.h.target
-    cdef Py_ssize_t image, band, row, rows, safe, m, R, t, j
+    cdef Py_ssize_t channel = task % d.channel_parts * d.channels, rest = task // d.channel_parts
+    cdef Py_ssize_t output = rest % d.output_parts * d.outputs, group = rest // d.output_parts % s.groups
+    cdef Py_ssize_t part = rest // d.output_parts // s.groups, image, band, row, column, m
+    cdef Py_ssize_t outputs = smaller(d.outputs, s.m - output)
+    cdef Py_ssize_t taps = smaller(d.channels, s.c - channel) * s.v.taps * s.h.taps
     cdef const real* end = dy + s.n * s.target_image
     cdef const real* planes
-    cdef const real* of
-    cdef const real* last
-    cdef dots_t dots[5]
-    cdef real* to = parts + part * s.groups * s.weight_group + group * s.weight_group
-    cdef real total
-    dots[1], dots[2], dots[4] = dots_1, dots_2, dots_4
-    for t in range(s.m * sums_row):
-        k.sums[t] = splat(0)
+    cdef real* to = parts + (part * s.groups + group) * s.weight_group + output * s.weight_m + channel * s.weight_c
+    cdef Strip b
+    b.x_row, b.dy_row, b.area, b.mask = s.planes.columns, s.h.target, s.v.target * s.h.target, k.mask
+    b.sums_row = taps + SPARE
+    x += (group * s.c + channel) * s.v.source * s.h.source
+    dy += (group * s.m + output) * b.area
+    for m in range(outputs * b.sums_row):
+        k.sums[m] = splat(0)
     for image in range(part * s.n // s.m_parts, (part + 1) * s.n // s.m_parts):
-        for band in range(s.row_bands):
-            row = band * s.band_rows
-            rows = smaller(s.band_rows, s.v.target - row)
-            planes = open_planes(k.planes, &s.planes, &s.v, &s.h, x + image * s.source_image
-                                 + (group * s.c + channel) * s.v.source * s.h.source, s.source_image, 1, 1, row, 0)
-            m = 0
-            while m < s.m:
-                R = 4 if m + 4 <= s.m else 2 if m + 2 <= s.m else 1
-                of = dy + image * s.target_image + (group * s.m + m) * area + row * s.h.target
-                # Rows whose last vector ends inside the array, seen from the last of the channels.
-                last = of + (R - 1) * area
-                safe = rows
-                while safe and last + (safe - 1) * s.h.target + ceil_div(s.h.target, LANES) * LANES > end:
-                    safe -= 1
-                if safe:
-                    dots[R](s, safe, planes, of, k.mask, k.sums + m * sums_row, sums_row)
-                if safe < rows:
-                    add_one_by_one(s, R, rows - safe, planes + safe * s.planes.columns, of + safe * s.h.target,
-                                   k.sums + m * sums_row, sums_row)
-                m += R
-    for m in range(s.m):
-        for t in range(taps):
-            total = 0
-            for j in range(LANES):
-                total += (<const real*> (k.sums + m * sums_row + t))[j]
-            to[m * s.weight_m + s.weight_at[channel * taps + t]] = total
+        for band in range(s.row_bands * s.column_bands):
+            row, column = band // s.column_bands * s.band_rows, band % s.column_bands * s.band_columns
+            b.rows, b.columns = smaller(s.band_rows, s.v.target - row), smaller(s.band_columns, s.h.target - column)
+            b.tail = b.columns - LANES if s.h.target >= LANES else 0
+            planes = open_planes(k.planes, &s.planes, &s.v, &s.h, x + image * s.source_image, s.source_image, 1, 1,
+                                 row, column)
+            add_band(s, &b, planes, dy + image * s.target_image + row * s.h.target + column, end, outputs, taps,
+                     k.sums)
+    for m in range(outputs):
+        add_lanes(k.sums + m * b.sums_row, taps, to + m * s.weight_m, s.weight_at)
 
 
 cdef inline void add_parts(const Sum* s, const real* parts, real* dw) noexcept nogil:

@@ -30,16 +30,21 @@ cdef inline bint needs_copy(const Axis* v, const Axis* h, bint skip_v, bint skip
             or thrashes(v.source * h.source))
 
 
+cdef inline void read_source(Planes* planes, const Axis* v, const Axis* h, Py_ssize_t source_image) noexcept nogil:
+    # The source itself serves.
+    planes.copied, planes.place = False, 1
+    planes.rows, planes.columns = v.source, h.source
+    planes.plane = planes.channel = v.source * h.source
+    planes.image = source_image
+
+
 cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_ssize_t channels,
                               Py_ssize_t images, Py_ssize_t source_image, Py_ssize_t band_rows, Py_ssize_t band_columns,
                               bint may_overrun, bint skip_v, bint skip_h) noexcept nogil:
-    planes.place = 1
-    planes.copied = may_overrun or needs_copy(v, h, skip_v, skip_h)
-    if not planes.copied:
-        planes.rows, planes.columns = v.source, h.source
-        planes.plane = planes.channel = v.source * h.source
-        planes.image = source_image
+    if not (may_overrun or needs_copy(v, h, skip_v, skip_h)):
+        read_source(planes, v, h, source_image)
         return
+    planes.copied, planes.place = True, 1
     planes.rows, planes.columns = span(v, band_rows), span(h, band_columns)
     planes.plane = planes.rows * planes.columns
     planes.channel = planes.plane * larger(v.residues * h.residues, 1)
