@@ -12,7 +12,8 @@ from block cimport Block, carve_block, locate
 from channels cimport pack_weights
 from correlation cimport run_task
 from depthwise cimport DepthScratch, carve_depth, run_depth_tasks
-from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, cut_dots, run_dots, suits_dots
+from depthwise_walk cimport DepthWalk, carve_depth_walk, cut_depth_walk, run_depth_walk
+from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, cut_dots, run_dots
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
 from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
@@ -111,9 +112,8 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     g[0] = simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
     describe(plan, which)
     if which == WEIGHT_GRADIENT:
-        s.lanes = choose_walk_lanes(s)
-        if s.lanes == CHANNELS and suits_dots(s, is_matrix_product(g)):
-            s.lanes = PIXELS
+        s.lanes = choose_walk_lanes(s, g)
+        if s.lanes == PIXELS and not s.depthwise:
             describe_forward(s, g, True)
         elif s.lanes == CHANNELS and exchange(g):
             plan.exchanged = True
@@ -130,6 +130,9 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     if s.lanes == GROUPS:
         cut_into_groups(s, GROUP_BYTES // sizeof(real))
         plan.walk.tasks = s.m_blocks
+    elif which == WEIGHT_GRADIENT and s.depthwise:
+        cut_depth_walk(s)
+        plan.walk.tasks = s.tasks
     elif which == WEIGHT_GRADIENT and s.lanes == PIXELS:
         cut_dots(&plan.dots, s, is_matrix_product(g))
         plan.walk.tasks = s.tasks
@@ -267,12 +270,17 @@ cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver
     # As serve().
     cdef Walk k
     cdef GroupScratch groups
+    cdef DepthWalk depth
     cdef DotScratch dots
     cdef Py_ssize_t task
     if s.lanes == GROUPS:
         carve_groups(&groups, s, carver)
         for task in range(first, last):
             run_group_walk(s, &groups, task, x, dy, dw)
+    elif s.depthwise:
+        carve_depth_walk(&depth, s, carver)
+        for task in range(first, last):
+            run_depth_walk(s, &depth, task, x, dy, dw)
     elif s.lanes == PIXELS:
         carve_dots(&dots, d, s, carver)
         for task in range(first, last):
@@ -283,11 +291,11 @@ cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver
             run_walk(w, s, &k, task, x, dy, dw)
 
 
-cdef void walk_task(const WalkPlan* w, const DotPlan* d, const Sum* s, char* base, Py_ssize_t task, const real* x, const real* dy,
-                    real* dw) noexcept nogil:
+cdef void walk_run(const WalkPlan* w, const DotPlan* d, const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs,
+                   const real* x, const real* dy, real* dw) noexcept nogil:
     cdef Carver carver
     carver.base, carver.used = base, 0
-    walk(w, d, s, &carver, task, task + 1, x, dy, dw)
+    walk(w, d, s, &carver, run * w.tasks // runs, (run + 1) * w.tasks // runs, x, dy, dw)
 
 
 def pack_forward(geometry, weight, int threads):
@@ -329,7 +337,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     if plan.exchanged:
         px, pdy = pdy, px
     cdef Scratch scratch
-    cdef Py_ssize_t task
+    cdef Py_ssize_t run, runs
     cdef size_t sums
     cdef char* base
     cdef bint empty = plan.sum.depth == 0 or plan.sum.m == 0 or plan.sum.target_image == 0 or plan.sum.n == 0
@@ -352,12 +360,12 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef size_t own = plan.own
     with nogil:
         if count == 1:
-            for task in range(w.tasks):
-                walk_task(w, d, s, base, task, px, pdy, pdw)
+            walk_run(w, d, s, base, 0, 1, px, pdy, pdw)
         else:
             # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or reordered.
-            for task in prange(w.tasks, num_threads=count, schedule="dynamic", chunksize=1):
-                walk_task(w, d, s, base + own * threadid(), task, px, pdy, pdw)
+            runs = smaller(w.tasks, count * RUNS_PER_THREAD)
+            for run in prange(runs, num_threads=count, schedule="dynamic", chunksize=1):
+                walk_run(w, d, s, base + own * threadid(), run, runs, px, pdy, pdw)
         if sums:
             add_parts(s, pdw, whole)
     give_back(scratch)

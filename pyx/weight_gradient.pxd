@@ -14,12 +14,14 @@
 
 from libc.string cimport memset
 
+from depthwise_walk cimport suits_depth_walk
+from dot_walk cimport suits_dots
 from geometry cimport Axis, Geometry, ceil_div, larger, smaller, span
 from panel cimport pack_panel, unpack_panel
 from plan cimport CHUNK, PLANE_BYTES, Sum, block_start
 from plane cimport open_planes, planes_size, shape_planes
 from runs cimport is_inside, worth_skipping
-from tile cimport CHANNELS, GROUPS, Lanes, Term
+from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Term
 from vector cimport LANES, PANEL, ROWS, real
 from workspace cimport Carver, carve
 
@@ -87,13 +89,19 @@ cdef inline bint exchange(Geometry* g) noexcept nogil:
     return True
 
 
-cdef inline Lanes choose_walk_lanes(const Sum* s) noexcept nogil:
-    # Groups in the lanes where output channels would leave more of them empty.
+cdef inline Lanes choose_walk_lanes(Sum* s, const Geometry* g) noexcept nogil:
+    # What lies in the lanes, the first that suits:
+    #   PIXELS    depthwise 3x3 kernels, strip by strip (depthwise_walk.pxd)
+    #   GROUPS    where output channels would leave more lanes empty, if a row of their planes fits (groups.pxd)
+    #   PIXELS    few output channels, or a product of matrices of which one has few rows (dot_walk.pxd)
+    #   CHANNELS  all others, here; after an exchange() of x and dy where that takes less
     cdef Py_ssize_t row = s.c * span(&s.h, s.h.target) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
-    cdef bint fits = row <= PLANE_BYTES
-    if fits and smaller(s.groups, LANES) > smaller(s.m, LANES):
+    s.depthwise = suits_depth_walk(s)
+    if s.depthwise:
+        return PIXELS
+    if row <= PLANE_BYTES and smaller(s.groups, LANES) > smaller(s.m, LANES):
         return GROUPS
-    return CHANNELS
+    return PIXELS if suits_dots(s, is_matrix_product(g)) else CHANNELS
 
 
 cdef inline Py_ssize_t next_stretch(Stretch* t, const Axis* axis, Py_ssize_t tap, Py_ssize_t begin, Py_ssize_t end,
