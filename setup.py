@@ -56,6 +56,7 @@ DIRECTIVES = {
     "cdivision": True,
     "initializedcheck": False,
     "embedsignature": True,
+    "auto_pickle": False,  # nothing compiled is ever pickled
     "binding": False,  # plain C functions: half the size of a small module
 }
 

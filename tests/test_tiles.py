@@ -77,9 +77,9 @@ def test_depthwise_tiles(isa, dtype):
         pytest.skip("not x86-64, the only machine whose code this reads")
     (path,) = Path(_kernels.__file__).parent.glob(f"convolution_{isa}_{dtype}.*.so")
     code = functions(path)
-    for kernel in (3, 5, 7):
+    for tiles, kernel in (("depth", 3), ("depth", 5), ("depth", 7), ("depth_dots", 3)):
         for stride in ("", "_2"):
-            (name,) = [name for name in code if name.endswith(f"depth_{kernel}{stride}")]
+            (name,) = [name for name in code if name.endswith(f"_{tiles}_{kernel}{stride}")]
             products = [line for line in code[name] if re.match(MULTIPLY[isa], line[1])]
             assert len(products) >= 4 * kernel**2, f"{len(products)} multiplications in {name} of {path.name}"
             assert all(REGISTER[isa] in line[2] for line in products), f"narrow registers in {name} of {path.name}"
