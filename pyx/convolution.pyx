@@ -20,7 +20,8 @@ from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_for
                    describe_input_gradient, fill_tables, is_depthwise, packs_chunks)
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, MAX_LANES, real, splat, vec
-from weight_gradient cimport Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, is_matrix_product, run_walk
+from weight_gradient cimport (Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, is_matrix_product,
+                              run_walk)
 from workspace cimport CACHE_LINE, Carver, carve
 
 include "scratch.pxi"
@@ -265,8 +266,8 @@ cdef void serve_run(const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs, c
     serve(s, &carver, run * s.tasks // runs, (run + 1) * s.tasks // runs, x, weight, bias, y)
 
 
-cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x,
-               const real* dy, real* dw) noexcept nogil:
+cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last,
+               const real* x, const real* dy, real* dw) noexcept nogil:
     # As serve().
     cdef Walk k
     cdef GroupScratch groups

@@ -18,7 +18,7 @@ cdef enum:
     TAPS = 9
     AT_ONCE = 8             # output channels of a task
     LEAST_STRIPS = 28       # rows of strips that pay for adding up the lanes of a channel's sums
-    TALLEST = 7             # rows of a tile, where there are registers for them
+    TALLEST = 7             # rows of a tile, at most
 
 cdef struct DepthWalk:
     DepthScratch common
@@ -35,10 +35,16 @@ cdef struct DepthGradient:
     const DepthWalk* scratch
 
 
+cdef inline Py_ssize_t tall() noexcept nogil:
+    # Rows of a tile: so many that they and the sums fill the registers.
+    return TALLEST if ROWS == 8 else 4
+
+
 cdef inline bint suits_depth_walk(const Sum* s) noexcept nogil:
+    # Whether strips nearly fill a vector, and few rows are left over for lower tiles.
     cdef Py_ssize_t strips = ceil_div(s.h.target, LANES)
     return (is_depthwise(s) and s.h.taps == 3 and 5 * s.h.target >= 3 * LANES * strips
-            and s.n * s.v.target * strips >= LEAST_STRIPS)
+            and s.v.target % tall() * 8 <= s.v.target and s.n * s.v.target * strips >= LEAST_STRIPS)
 
 
 cdef inline void cut_depth_walk(Sum* s) noexcept nogil:
@@ -150,11 +156,11 @@ cdef inline void depth_dots_rows(Py_ssize_t S, Py_ssize_t R, const DepthChannel*
 
 cdef inline void depth_dots_channel(Py_ssize_t S, const DepthChannel* c, const DepthGradient* g,
                                     const Sum* s) noexcept nogil:
-    # In tiles as tall as there are registers for, then row by row.
-    cdef Py_ssize_t row = 0, tall = TALLEST if ROWS == 8 else 4
-    while row + tall <= c.rows:
-        depth_dots_rows(S, TALLEST if ROWS == 8 else 4, c, g, s, row)
-        row += tall
+    # In tall tiles, then row by row.
+    cdef Py_ssize_t row = 0
+    while row + tall() <= c.rows:
+        depth_dots_rows(S, tall(), c, g, s, row)
+        row += tall()
     while row < c.rows:
         depth_dots_rows(S, 1, c, g, s, row)
         row += 1

@@ -20,7 +20,7 @@ cdef enum:
     BAND_BYTES = 16 * 1024      # of the planes of a task: half of a first-level cache
     SIDE = 16                   # channels of a task on the longer side of a matrix product
     TASKS = 16                  # at least so many, if there are as many images
-    FEW = 12                    # channels on its shorter side
+    FEW = 12                    # channels on its shorter side, and no more than lanes
     SPARE = 9                   # sums, for the last tile
 
 cdef struct DotPlan:
@@ -39,7 +39,7 @@ cdef inline bint suits_dots(const Sum* s, bint is_product) noexcept nogil:
     cdef double by_pixels = columns / <double> larger(ceil_div(columns, LANES) * LANES, 1)
     cdef double by_channels = s.m / <double> larger(ceil_div(s.m, LANES) * LANES, 1)
     if is_product:
-        return s.v.target == 1 and columns >= SIDE * LANES and smaller(s.m, s.c) <= FEW
+        return s.v.target == 1 and columns >= SIDE * LANES and smaller(s.m, s.c) <= smaller(FEW, LANES)
     return s.v.taps * s.h.taps > 1 and 0.7 * by_pixels > by_channels
 
 
