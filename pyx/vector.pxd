@@ -68,6 +68,7 @@ cdef extern from *:
     #endif
     }
     static inline vec splat(real a) { return a - (vec){0}; }
+    #define fetch(p) __builtin_prefetch(p)
 
     #define PYCONV_LOW_2 0, 2
     #define PYCONV_HIGH_2 1, 3
@@ -177,6 +178,7 @@ cdef extern from *:
         MAX_LANES                   # the largest LANES of any level
         STRIP                       # vectors across the flatter tiles that leftover rows use
     vec splat(real a) noexcept nogil
+    void fetch(const real* p) noexcept nogil            # its cache line, wherever p points: it will be read soon
     void store_lanes(real* p, vec a, Py_ssize_t count) noexcept nogil       # the first `count` numbers, 1 to LANES
     vec zip_low(vec a, vec b) noexcept nogil            # a[0], b[0], a[1], b[1], ... from the lower halves
     vec zip_high(vec a, vec b) noexcept nogil           # the same from the upper halves

@@ -6,7 +6,7 @@
 #
 #   by blocks    U of all weights once; then each thread takes blocks of tiles, from source to target
 #   staged       V of as many blocks as the L3 holds; then each thread takes panels of output channels through them, and
-#                makes their U on the way if it was not packed before. For large weights, and for few blocks.
+#                makes their U on the way, some channels at a time. For large weights, and for few blocks.
 #
 # Where a result is not finite, or might not be, the direct kernels compute that image again.
 
@@ -18,9 +18,9 @@ cimport numpy as cnp
 
 from geometry cimport Geometry, ceil_div, smaller
 from vector cimport LANES, MAX_LANES, ROWS, real, splat, vec
-from winograd_matrices cimport (SPAN, line_of_data, line_of_gradient, line_of_output, line_of_weight,
-                                line_of_weight_gradient, weight_lines)
-from winograd_plan cimport Winograd, carve_offsets, cut, describe, panel_start
+from winograd_matrices cimport (POINTS, line_of_data, line_of_gradient, line_of_output, line_of_weight,
+                                line_of_weight_gradient)
+from winograd_plan cimport CHAIN, Winograd, carve_offsets, cut, describe, is_large, panel_start, panels_for
 from winograd_product cimport half_product_of, product_of
 from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
                                  transpose_weights, window_of)
@@ -33,7 +33,6 @@ include "scratch.pxi"
 cnp.import_array()
 
 cdef enum:
-    CHAIN = 64                  # channels that are added up before they are added to M: longer chains round more
     SERIAL_WORK = 1_000_000     # direct multiply-adds whose time here is that of waking another thread
 
 
@@ -58,6 +57,7 @@ cdef struct Call:
     real* v             # of a stage
     bint panel_by_panel     # whether each task makes the U that it needs
     real* u             # otherwise: [groups][panels]
+    real* transposed    # [groups][vectors][c][9][LANES] what U is made from, if not from `weight`
     char* doubted       # [n] whether an image must be computed again
     char* base          # scratch of the threads
     size_t own          # ... and its size
@@ -76,8 +76,8 @@ cdef void carve_hand(Hand* h, const Call* call, Carver* carver) noexcept nogil:
     cdef const Winograd* w = &call.w
     carve_loom(&h.loom, w, carver)
     h.v = call.v if w.staged else <real*> carve(carver, w.v_block, sizeof(real))
-    h.u = <real*> carve(carver, w.u_panel // SPAN * w.lines if call.panel_by_panel else 0, sizeof(real))
-    h.m = <real*> carve(carver, w.m_block * (ceil_div(w.stage, w.parts) if w.lines < SPAN else 1), sizeof(real))
+    h.u = <real*> carve(carver, w.u_panel if call.panel_by_panel else 0, sizeof(real))
+    h.m = <real*> carve(carver, w.m_block * w.together, sizeof(real))
 
 
 cdef inline Hand hand_of(const Call* call, Py_ssize_t thread) noexcept nogil:
@@ -97,26 +97,26 @@ cdef inline Py_ssize_t first_row(const Winograd* w, Py_ssize_t block) noexcept n
     return block // w.column_bands * w.rows
 
 
-cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t lines,
+cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t depth,
                    const real* v, const real* u, real* m) noexcept nogil:
-    # From V of a block and `lines` lines of U of a panel to M.
+    # From V of a block and U of a panel, `depth` channels c of them from `first` on, to M.
     cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), tiles = window_of(w, block).tiles
     cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, point, c, count
+    cdef const Py_ssize_t* at = w.at + first
     if 2 * left > ROWS:
         full, left = full + 1, 0
-    for point in range(lines * SPAN):
+    for point in range(POINTS):
         c = 0
-        while c < w.c:
-            count = smaller(CHAIN, w.c - c)
-            product_of(width // LANES, c == 0)(full, count, w.at + c, v + (first * SPAN + point) * ROWS * LANES,
-                                               w.v_rows, u + point * w.u_point + c * width,
-                                               m + (first * SPAN + point) * w.m_point)
+        while c < depth:
+            count = smaller(CHAIN, depth - c)
+            product_of(width // LANES, first + c == 0)(full, count, at + c, v, w.v_rows, u + c * width, m)
             if left:
-                half_product_of(width // LANES, c == 0)(1, count, w.at + c,
-                                                        v + (first * SPAN + point) * ROWS * LANES + full * w.v_rows,
-                                                        0, u + point * w.u_point + c * width,
-                                                        m + (first * SPAN + point) * w.m_point + full * ROWS * width)
+                half_product_of(width // LANES, first + c == 0)(1, count, at + c, v + full * w.v_rows, 0,
+                                                                u + c * width, m + full * ROWS * width)
             c += CHAIN
+        v += w.v_point
+        u += w.u_point
+        m += w.m_point
 
 
 cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_t panel, const real* m) noexcept nogil:
@@ -131,8 +131,14 @@ cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_
 cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
     cdef Hand h = hand_of(call, thread)
     cdef Py_ssize_t group = task // call.w.panels, panel = task % call.w.panels
-    transpose_weights(&call.w, &h.loom, group, panel, call.weight)
-    transform_weights(packed_panel(call, group, panel), &call.w, &h.loom, panel, 0, SPAN)
+    transform_weights(packed_panel(call, group, panel), &call.w, &h.loom, group, panel, 0, call.w.c, call.weight, NULL)
+
+
+cdef void transpose_vector(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
+    cdef Hand h = hand_of(call, thread)
+    cdef const Winograd* w = &call.w
+    transpose_weights(call.transposed + task * w.c * 9 * LANES, w, &h.loom, task // w.vectors, task % w.vectors, 0,
+                      w.c, call.weight)
 
 
 cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
@@ -141,7 +147,7 @@ cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexce
     for i in range(call.w.c_blocks):
         transform_source(h.v, &call.w, &h.loom, group, block, i, call.source)
     for i in range(call.w.panels):
-        multiply(&call.w, block, i, 0, SPAN, h.v, packed_panel(call, group, i), h.m)
+        multiply(&call.w, block, i, 0, call.w.c, h.v, packed_panel(call, group, i), h.m)
         finish(call, group, block, i, h.m)
 
 
@@ -158,27 +164,22 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
     # Part task % parts of the stage's `count` blocks from `first` on.
     cdef Hand h = hand_of(call, thread)
     cdef const Winograd* w = &call.w
-    cdef Py_ssize_t panel = task // w.parts, part = task % w.parts, line = 0, i
+    cdef Py_ssize_t panel = task // w.parts, part = task % w.parts, c, depth, next, i
     cdef Py_ssize_t start = part * count // w.parts, end = (part + 1) * count // w.parts
-    cdef const real* u = h.u
-    if call.panel_by_panel:
-        transpose_weights(w, &h.loom, group, panel, call.weight)
-    else:
-        u = packed_panel(call, group, panel)
-    if w.lines == SPAN:
-        if call.panel_by_panel:
-            transform_weights(h.u, w, &h.loom, panel, 0, SPAN)
-        for i in range(start, end):
-            multiply(w, first + i, panel, 0, SPAN, call.v + i * w.v_block, u, h.m)
-            finish(call, group, first + i, panel, h.m)
-        return
-    while line < SPAN:
-        transform_weights(h.u, w, &h.loom, panel, line, w.lines)
-        for i in range(start, end):
-            multiply(w, first + i, panel, line, w.lines, call.v + i * w.v_block, u, h.m + (i - start) * w.m_block)
-        line += w.lines
-    for i in range(start, end):
-        finish(call, group, first + i, panel, h.m + (i - start) * w.m_block)
+    cdef const real* u = h.u if call.panel_by_panel else packed_panel(call, group, panel)
+    while start < end:
+        next = smaller(start + w.together, end)
+        c = 0
+        while c < w.c:
+            depth = smaller(w.depth, w.c - c)
+            if call.panel_by_panel:
+                transform_weights(h.u, w, &h.loom, group, panel, c, depth, call.weight, call.transposed)
+            for i in range(start, next):
+                multiply(w, first + i, panel, c, depth, call.v + i * w.v_block, u, h.m + (i - start) * w.m_block)
+            c += depth
+        for i in range(start, next):
+            finish(call, group, first + i, panel, h.m + (i - start) * w.m_block)
+        start = next
 
 
 cdef void make_panels(const Call* call, int threads) noexcept nogil:
@@ -214,11 +215,19 @@ cdef void run(const Call* call, int threads) noexcept nogil:
             first = first + count
 
 
+cdef void transpose_all(const Call* call, int threads) noexcept nogil:
+    cdef Py_ssize_t task
+    # Parallel over vectors of channels m.
+    for task in prange(call.w.groups * call.w.vectors, num_threads=threads, schedule="dynamic", chunksize=1,
+                       use_threads_if=threads > 1):
+        transpose_vector(call, task, threadid())
+
+
 cdef class Packed:
-    """The transformed weights of a convolution, for calls that are given them again."""
+    """The weights of a convolution for calls that are given them again: U; or only transposed, where they are large."""
 
     cdef Scratch memory
-    cdef Py_ssize_t panels
+    cdef Py_ssize_t panels      # of U; 0 if transposed
 
 
 cdef object correlate(geometry, bint input_gradient, source, weight, bias, target, int threads, packed):
@@ -234,7 +243,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     describe(w, g, input_gradient)
     threads = threads_for(w, threads)
     cut(w, 0 if packed is None else (<Packed> packed).panels, threads)
-    call.panel_by_panel = w.staged and packed is None
+    call.panel_by_panel = w.staged and (packed is None or not (<Packed> packed).panels)
     call.source, call.target = numbers(source), numbers(target)
     call.weight = numbers(weight) if packed is None else NULL
     width = w.vectors * LANES
@@ -246,7 +255,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
         call.doubted = <char*> carve(&carver, w.n, 1)
         call.v = <real*> carve(&carver, w.stage * w.v_block if w.staged else 0, sizeof(real))
         if packed is not None:
-            call.u = <real*> (<Packed> packed).memory.memory
+            call.u = call.transposed = <real*> (<Packed> packed).memory.memory
         elif not call.panel_by_panel:
             call.u = <real*> carve(&carver, w.groups * w.panels * w.u_panel, sizeof(real))
         if carver.base == NULL:
@@ -289,17 +298,22 @@ cdef object pack(geometry, bint input_gradient, weight, int threads):
     cdef Scratch scratch = borrow()
     cdef Carver own
     cdef Hand hand
+    cdef Py_ssize_t numbers_kept
     describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), input_gradient)
-    cut(w, 0, threads)
-    packed.memory, packed.panels = Scratch(), w.panels
-    call.u = <real*> packed.memory.reserve(w.groups * w.panels * w.u_panel * sizeof(real))
+    packed.memory, packed.panels = Scratch(), 0 if is_large(w) else panels_for(w, threads)
+    cut(w, packed.panels, threads)
+    numbers_kept = w.panels * w.u_panel if packed.panels else w.vectors * w.c * 9 * LANES
+    call.u = call.transposed = <real*> packed.memory.reserve(w.groups * numbers_kept * sizeof(real))
     call.weight, call.panel_by_panel, call.v = numbers(weight), False, NULL
     own.base, own.used = NULL, 0
     carve_hand(&hand, &call, &own)
     call.own = own.used
     call.base = scratch.reserve(own.used * threads)
     with nogil:
-        make_panels(&call, threads)
+        if packed.panels:
+            make_panels(&call, threads)
+        else:
+            transpose_all(&call, threads)
     give_back(scratch)
     return packed
 
@@ -466,7 +480,6 @@ cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
 
 
 def matrices():
-    """B', G, A', A and G', as lists of rows: found out by transforming unit vectors, and G once more from its table."""
-    table = [[weight_lines[i][j] for j in range(3)] for i in range(6)]
+    """B', G, A', A and G', as lists of rows: found out by transforming unit vectors."""
     return (matrix(DATA, 6, 6), matrix(WEIGHT, 6, 3), matrix(OUTPUT, 4, 6), matrix(GRADIENT, 6, 4),
-            matrix(WEIGHT_GRADIENT, 3, 6), table)
+            matrix(WEIGHT_GRADIENT, 3, 6))

@@ -25,7 +25,7 @@
 # Below, line_of_... is one matrix times one vector, in lanes. In two dimensions, two lines that share work are computed
 # for all columns and stay in registers, until the matrix is applied along them: B' d B is three such pairs of lines.
 
-from vector cimport LANES, real, vec
+from vector cimport LANES, MAX_LANES, real, vec
 
 cdef extern from *:
     """
@@ -45,17 +45,9 @@ cdef extern from *:
     static const real weight_p0 = 1 / WINOGRAD_SLOPE_P, weight_q0 = 1 / WINOGRAD_SLOPE_Q;
     static const real weight_p1 = WINOGRAD_P / WINOGRAD_SLOPE_P, weight_q1 = WINOGRAD_Q / WINOGRAD_SLOPE_Q;
     static const real weight_p2 = WINOGRAD_P2 / WINOGRAD_SLOPE_P, weight_q2 = WINOGRAD_Q2 / WINOGRAD_SLOPE_Q;
-    static const real weight_lines[6][3] = {
-        {1 / (WINOGRAD_P2 * WINOGRAD_Q2), 0, 0},
-        {1 / WINOGRAD_SLOPE_P, WINOGRAD_P / WINOGRAD_SLOPE_P, WINOGRAD_P2 / WINOGRAD_SLOPE_P},
-        {1 / WINOGRAD_SLOPE_P, -WINOGRAD_P / WINOGRAD_SLOPE_P, WINOGRAD_P2 / WINOGRAD_SLOPE_P},
-        {1 / WINOGRAD_SLOPE_Q, WINOGRAD_Q / WINOGRAD_SLOPE_Q, WINOGRAD_Q2 / WINOGRAD_SLOPE_Q},
-        {1 / WINOGRAD_SLOPE_Q, -WINOGRAD_Q / WINOGRAD_SLOPE_Q, WINOGRAD_Q2 / WINOGRAD_SLOPE_Q},
-        {0, 0, 1}};
     """
     const real point_p, point_q, square_p, square_q, cube_p, cube_q
     const real square_sum, square_product, mixed_p, mixed_q
-    const real weight_lines[6][3]
     const real weight_0, weight_p0, weight_p1, weight_p2, weight_q0, weight_q1, weight_q2
 
 cdef enum:
@@ -142,6 +134,17 @@ cdef inline void line_of_weight(real* u, Py_ssize_t u_step, vec g0, vec g1, vec 
     put(u, u_step, 3, even + odd)
     put(u, u_step, 4, even - odd)
     put(u, u_step, 5, g2)
+
+
+cdef inline void transform_weight(real* u, Py_ssize_t u_step, const real* g, Py_ssize_t step) noexcept nogil:
+    # u = G g G', 6x6 from 3x3
+    cdef real between[3 * SPAN * MAX_LANES]
+    cdef Py_ssize_t i
+    for i in range(3):
+        line_of_weight(between + i * LANES, 3 * LANES, at(g, step, i), at(g, step, 3 + i), at(g, step, 6 + i))
+    for i in range(SPAN):
+        line_of_weight(u + i * SPAN * u_step, u_step, at(between + 3 * i * LANES, LANES, 0),
+                       at(between + 3 * i * LANES, LANES, 1), at(between + 3 * i * LANES, LANES, 2))
 
 
 cdef inline vec sum_of(Pair pair, const real* m, Py_ssize_t step) noexcept nogil:

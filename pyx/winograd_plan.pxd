@@ -10,8 +10,8 @@
 #     M (point, tile, panel)                              the 36 products of a block and a panel
 #
 # In V the points of a tile are kept close, 512 bytes apart: 36 pages to write at a time cost more than the transform. A
-# product reads a panel of U once per ROWS tiles and all of V once per panel, which is 64 / ROWS and 1.3 bytes a cycle
-# from wherever they are, so both may lie in the L3; what must not happen is that U comes from memory for every block.
+# product reads a panel of U once per ROWS tiles and all of V once per panel, which is 64 / ROWS and 1.3 bytes a cycle.
+# So V may lie in the L3 if it is fetched ahead (no prefetcher follows its short pieces), and U had better not.
 
 from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES, PANEL, ROWS, real
@@ -23,8 +23,10 @@ cdef enum:
     MOST_TILES = 64                 # of a block
     LEAST_TILES = 24
     STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads
-    PANEL_BYTES = 512 * 1024        # U of a panel up to this is made at once; beyond, line by line: it stays in L2
-    KEPT_BYTES = 4 * 1024 * 1024    # U up to this is made once for all blocks; beyond, a panel at a time
+    KEPT_BYTES = 4 * 1024 * 1024    # U of a group up to this is made once for all blocks ...
+    ALL_BYTES = 32 * 1024 * 1024    # ... if that of all groups is not more than this
+    CHAIN = 64                      # channels c that are added up before they are added to M: longer chains round more
+    M_BYTES = 512 * 1024            # M of the blocks that use a piece of U, which is as large and shares the L2
 
 cdef struct Winograd:
     Py_ssize_t n, groups, m, c                      # m and c per group
@@ -41,7 +43,8 @@ cdef struct Winograd:
     bint staged                                     # V of many blocks first, for all threads, then panel by panel
     Py_ssize_t stage                                # blocks that are transformed together
     Py_ssize_t parts                                # into which a stage's products with a panel are divided
-    Py_ssize_t lines                                # of the 6 lines of points, how many of U are made at a time
+    Py_ssize_t depth                                # channels c of U that are made at a time
+    Py_ssize_t together                             # blocks that they meet
     Py_ssize_t group                                # tiles that lie together in V: ROWS, to be multiplied together
     Py_ssize_t v_point, v_vector, v_rows, v_block   # numbers per point, vector of channels c, group of tiles, block
     Py_ssize_t u_point, u_panel, m_point, m_block   # numbers per point, panel or block
@@ -79,15 +82,26 @@ cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
     w.v_block = w.tiles // group * w.v_rows
 
 
+cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcept nogil:
+    return divide(w.vectors, PANEL, threads)
+
+
+cdef inline bint is_large(const Winograd* w) noexcept nogil:
+    # Whether U is not kept: each task makes, as often as it needs it, a piece of U that stays in its L2. What it makes
+    # that from is a quarter of the size, and making it takes less time than to read it from beyond the L2.
+    cdef Py_ssize_t u_bytes = POINTS * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
+    return u_bytes > KEPT_BYTES or w.groups * u_bytes > ALL_BYTES
+
+
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
-    # `panels`: their number, if weights come packed, else 0. No sum depends on the cut, so it may depend on anything.
-    cdef Py_ssize_t rows = w.n * w.down, width, wanted, bytes_of_tile, u_bytes
-    w.panels = panels if panels else divide(w.vectors, PANEL, threads)
+    # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
+    cdef Py_ssize_t rows = w.n * w.down, width, wanted, bytes_of_tile
+    cdef bint made = panels > 0
+    w.panels = panels if made else panels_for(w, threads)
     width = ceil_div(w.vectors, w.panels) * LANES
-    u_bytes = POINTS * w.groups * w.c * w.vectors * LANES * sizeof(real)
     bytes_of_tile = POINTS * (w.c_blocks * LANES + width) * sizeof(real)
     wanted = smaller(larger(BLOCK_BYTES // bytes_of_tile, LEAST_TILES), MOST_TILES)
-    w.staged = u_bytes > KEPT_BYTES
+    w.staged = is_large(w)
     if w.staged:
         wanted = MOST_TILES
     if 4 * w.across > 5 * wanted:
@@ -106,19 +120,21 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
         w.staged = True
     w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
     shape_v(w, ROWS)
-    w.u_point = w.c * width + LANES         # a line more: points must not share cache sets
-    w.u_panel = POINTS * w.u_point
     w.m_point = w.tiles * width + LANES
     w.m_block = POINTS * w.m_point
-    w.stage, w.parts, w.lines = 1, 1, SPAN
+    w.stage, w.parts, w.depth, w.together = 1, 1, w.c, 1
     if w.staged:
         w.stage = smaller(larger(STAGE_BYTES // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
         w.stage = ceil_div(w.blocks, ceil_div(w.blocks, w.stage))
         while (w.panels * w.parts < threads or w.panels * w.parts % threads and w.panels < 8 * threads) \
                 and w.parts < w.stage and w.parts < 4 * threads:
             w.parts += 1
-        if w.u_panel * <Py_ssize_t> sizeof(real) > PANEL_BYTES and not panels:
-            w.lines = 1
+        if not made:
+            w.depth = smaller(w.c, CHAIN)
+            w.together = larger(M_BYTES // (w.m_block * <Py_ssize_t> sizeof(real)), 1)
+            w.together = smaller(w.together, ceil_div(w.stage, w.parts))
+    w.u_point = w.depth * width + LANES         # a line more: points must not share cache sets
+    w.u_panel = POINTS * w.u_point
 
 
 cdef inline Py_ssize_t panel_start(const Winograd* w, Py_ssize_t panel) noexcept nogil:

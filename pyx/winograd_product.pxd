@@ -13,7 +13,8 @@
 # Why the functions are named, and reached through a pointer: see tile.pxd. The sum runs in the order of i, one fused
 # multiply-add at a time, whichever tile computes it.
 
-from vector cimport LANES, ROWS, real, splat, vec
+from vector cimport LANES, ROWS, fetch, real, splat, vec
+from winograd_matrices cimport POINTS
 
 cdef extern from *:
     """
@@ -56,6 +57,9 @@ cdef inline void product(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count
         place = b
         for i in range(depth):
             row = a + at[i]
+            if kind == PRODUCT or kind == NEXT_PRODUCT:
+                # The next vector of channels is a piece of its own, too short for a prefetcher to learn.
+                fetch(row + POINTS * ROWS * LANES + i % LANES * (ROWS - 1))
             if kind == FIRST_SUM or kind == SUM:
                 place = b + b_at[i]
             for v in range(V):

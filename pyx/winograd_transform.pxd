@@ -10,12 +10,12 @@ from libc.string cimport memset
 from geometry cimport larger, smaller
 from panel cimport pack_panel, transpose
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, store_lanes, vec
-from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_weight, put, transform_data, transform_output, weight_lines)
+from winograd_matrices cimport OUTPUTS, SPAN, put, transform_data, transform_output, transform_weight
 from winograd_plan cimport Winograd, panel_start
 from workspace cimport Carver, carve
 
 cdef enum:
-    WEIGHTS = 16        # channels c whose weights are transposed at a time
+    WEIGHTS = 16        # channels c whose weights are transposed at a time: they stay in L1
 
 cdef struct Window:
     # The part of the source that a block of tiles reads, and where its rows and columns of tiles are.
@@ -29,14 +29,14 @@ cdef struct Window:
 cdef struct Loom:
     # Scratch memory of a thread.
     real* plane         # [rows of an image][width][LANES] what a window sees, transposed and padded
-    real* taps          # [vectors of a panel][c][9][LANES]
+    real* taps          # [WEIGHTS][9][LANES], or of a whole panel
     Py_ssize_t* tap_at  # [WEIGHTS * 9]
 
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
     cdef Py_ssize_t rows = OUTPUTS * smaller(w.rows, w.down) + 2, columns = OUTPUTS * w.columns + 2
     k.plane = <real*> carve(carver, rows * columns * LANES, sizeof(real))
-    k.taps = <real*> carve(carver, larger(w.c, LANES) * 9 * PANEL * LANES, sizeof(real))
+    k.taps = <real*> carve(carver, WEIGHTS * 9 * PANEL * LANES, sizeof(real))
     k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * 9, sizeof(Py_ssize_t))
 
 
@@ -151,45 +151,40 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
             row += 1
 
 
-cdef inline void transpose_weights(const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,
-                                   const real* weight) noexcept nogil:
-    # The taps of a panel, a vector of channels m at a time: more rows than that no prefetcher follows.
-    # weight: the array of all groups
-    cdef Py_ssize_t m = panel_start(w, panel), end_m = smaller(panel_start(w, panel + 1), w.m), c, i
-    cdef const real* end = weight + w.groups * w.weight_group
-    cdef real* taps = k.taps
+cdef inline void transpose_weights(real* taps, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t vector,
+                                   Py_ssize_t first, Py_ssize_t count, const real* weight) noexcept nogil:
+    # taps (count, 9, LANES) of a vector of channels m and of channels c from `first` on.  weight: the array of all groups
+    cdef Py_ssize_t m = vector * LANES, i
     for i in range(WEIGHTS * 9):
         k.tap_at[i] = i // 9 * w.weight_c + i % 9
-    while m < end_m:
-        c = 0
-        while c < w.c:
-            pack_panel(taps + c * 9 * LANES, LANES, weight + group * w.weight_group + m * w.weight_m + c * w.weight_c,
-                       w.weight_m, smaller(LANES, end_m - m), k.tap_at, smaller(WEIGHTS, w.c - c) * 9, end)
-            c += WEIGHTS
-        taps += w.c * 9 * LANES
-        m += LANES
+    while count > 0:
+        pack_panel(taps, LANES, weight + group * w.weight_group + m * w.weight_m + first * w.weight_c, w.weight_m,
+                   smaller(LANES, w.m - m), k.tap_at, smaller(WEIGHTS, count) * 9, weight + w.groups * w.weight_group)
+        taps += WEIGHTS * 9 * LANES
+        first += WEIGHTS
+        count -= WEIGHTS
 
 
-cdef inline void transform_weights(real* u, const Winograd* w, const Loom* k, Py_ssize_t panel, Py_ssize_t first,
-                                   Py_ssize_t lines) noexcept nogil:
-    # From the taps to `lines` lines of U, from line `first` on.
-    cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), _, lane, i
-    cdef Py_ssize_t step = -LANES if w.flipped else LANES
+cdef inline void transform_weights(real* u, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,
+                                   Py_ssize_t first, Py_ssize_t count, const real* weight,
+                                   const real* transposed) noexcept nogil:
+    # U of a panel and `count` channels c from `first` on, from the array of all groups, or from its transposed weights.
+    cdef Py_ssize_t start = panel_start(w, panel) // LANES, vectors = panel_start(w, panel + 1) // LANES - start
+    cdef Py_ssize_t step = -LANES if w.flipped else LANES, vector, c, i
     cdef const real* g
-    cdef real* to
-    cdef real a, b, d
-    for i in range(first, first + lines):
-        a, b, d = weight_lines[i][0], weight_lines[i][1], weight_lines[i][2]
-        g = k.taps + (8 * LANES if w.flipped else 0)
-        for lane in range(width // LANES):
-            to = u + (i - first) * SPAN * w.u_point + lane * LANES
-            for _ in range(w.c):
-                line_of_weight(to, w.u_point,
-                               a * at(g, step, 0) + b * at(g, step, 3) + d * at(g, step, 6),
-                               a * at(g, step, 1) + b * at(g, step, 4) + d * at(g, step, 7),
-                               a * at(g, step, 2) + b * at(g, step, 5) + d * at(g, step, 8))
-                g += 9 * LANES
-                to += width
+    for vector in range(vectors):
+        c = 0
+        while c < count:
+            if weight != NULL:
+                transpose_weights(k.taps, w, k, group, start + vector, first + c, smaller(WEIGHTS, count - c), weight)
+                g = k.taps
+            else:
+                g = transposed + ((group * w.vectors + start + vector) * w.c + first + c) * 9 * LANES
+            if w.flipped:
+                g += 8 * LANES
+            for i in range(smaller(WEIGHTS, count - c)):
+                transform_weight(u + ((c + i) * vectors + vector) * LANES, w.u_point, g + i * 9 * LANES, step)
+            c += WEIGHTS
 
 
 cdef inline void store_pixels(real* target, Py_ssize_t channel, Py_ssize_t channels, const real* pixels,
