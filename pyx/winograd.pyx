@@ -101,11 +101,11 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
                    const real* v, const real* u, real* m) noexcept nogil:
     # From V of a block and U of a panel, `depth` channels c of them from `first` on, to M.
     cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), tiles = window_of(w, block).tiles
-    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, point, c, count
+    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, c, count
     cdef const Py_ssize_t* at = w.at + first
     if 2 * left > ROWS:
         full, left = full + 1, 0
-    for point in range(POINTS):
+    for _ in range(POINTS):
         c = 0
         while c < depth:
             count = smaller(CHAIN, depth - c)

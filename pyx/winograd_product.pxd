@@ -8,6 +8,9 @@
 #   PRODUCT      rows are tiles of the picture, LANES numbers apart, i is the channel; b is one piece
 #   FIRST_SUM    rows are channels, neighbours, i is the tile; b has an offset table
 #
+# Both operands come in pieces that are too short for a prefetcher to learn, so each fetches its next ones; offset tables
+# of FIRST_SUM go on for AHEAD more.
+#
 # NEXT_PRODUCT and SUM are the same, added to c: a long sum is one of shorter ones, which rounds less.
 #
 # Why the functions are named, and reached through a pointer: see tile.pxd. The sum runs in the order of i, one fused
@@ -26,6 +29,7 @@ cdef extern from *:
 cdef enum:
     MOST_ROWS = 8
     MOST_VECTORS = 3
+    AHEAD = 8           # summands
 
 cdef enum Kind:
     PRODUCT
@@ -58,10 +62,13 @@ cdef inline void product(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count
         for i in range(depth):
             row = a + at[i]
             if kind == PRODUCT or kind == NEXT_PRODUCT:
-                # The next vector of channels is a piece of its own, too short for a prefetcher to learn.
+                # Of the next vector of channels, whose numbers for this point lie together.
                 fetch(row + POINTS * ROWS * LANES + i % LANES * (ROWS - 1))
             if kind == FIRST_SUM or kind == SUM:
                 place = b + b_at[i]
+                fetch(a + at[i + AHEAD])
+                for v in range(V):
+                    fetch(b + b_at[i + AHEAD] + v * LANES)
             for v in range(V):
                 column[v] = (<const vec*> (place + v * LANES))[0]
             place += V * LANES

@@ -153,7 +153,7 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
 
 cdef inline void transpose_weights(real* taps, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t vector,
                                    Py_ssize_t first, Py_ssize_t count, const real* weight) noexcept nogil:
-    # taps (count, 9, LANES) of a vector of channels m and of channels c from `first` on.  weight: the array of all groups
+    # taps (count, 9, LANES) of a vector of channels m and `count` channels c from `first` on.  weight: of all groups
     cdef Py_ssize_t m = vector * LANES, i
     for i in range(WEIGHTS * 9):
         k.tap_at[i] = i // 9 * w.weight_c + i % 9

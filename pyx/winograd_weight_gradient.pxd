@@ -15,7 +15,7 @@ from panel cimport unpack_panel
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN, at, line_of_weight_gradient, put, transform_gradient
 from winograd_plan cimport MOST_TILES, Winograd, panel_start, shape_v
-from winograd_product cimport SUM_ROWS, sum_tile_of
+from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
 from winograd_transform cimport Loom, Window, look, open_rows, window_of
 from workspace cimport Carver, carve
 
@@ -38,8 +38,8 @@ cdef struct Walk:
     Py_ssize_t stages
     Py_ssize_t d_rows, s_vector, s_panel        # numbers per group of tiles of D; per vector of c, panel
     Py_ssize_t c_parts                  # into which a panel's channels c are divided
-    Py_ssize_t* v_at                    # [tiles]
-    Py_ssize_t* d_at                    # [vectors of a panel][tiles]
+    Py_ssize_t* v_at                    # [tiles + AHEAD]
+    Py_ssize_t* d_at                    # [vectors of a panel][tiles + AHEAD]
 
 
 cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
@@ -74,14 +74,14 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
 
 
 cdef inline void carve_walk(Walk* k, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t i, j
-    k.v_at = <Py_ssize_t*> carve(carver, k.tiles, sizeof(Py_ssize_t))
-    k.d_at = <Py_ssize_t*> carve(carver, PANEL * k.tiles, sizeof(Py_ssize_t))
+    cdef Py_ssize_t length = k.tiles + AHEAD, i, j
+    k.v_at = <Py_ssize_t*> carve(carver, length, sizeof(Py_ssize_t))
+    k.d_at = <Py_ssize_t*> carve(carver, PANEL * length, sizeof(Py_ssize_t))
     if k.v_at != NULL:
-        for i in range(k.tiles):
+        for i in range(length):
             k.v_at[i] = i // GROUP * k.w.v_rows + i % GROUP * LANES
             for j in range(PANEL):
-                k.d_at[j * k.tiles + i] = i // GROUP * k.d_rows + i % GROUP * (j + 1) * LANES
+                k.d_at[j * length + i] = i // GROUP * k.d_rows + i % GROUP * (j + 1) * LANES
 
 
 cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t group, Py_ssize_t block,
@@ -125,7 +125,7 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
     # Into S of vectors first .. last of channels c, which s points to.
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t vectors = (panel_start(w, panel + 1) - panel_start(w, panel)) // LANES, point, i, tile
-    cdef const Py_ssize_t* d_at = k.d_at + (vectors - 1) * k.tiles
+    cdef const Py_ssize_t* d_at = k.d_at + (vectors - 1) * (k.tiles + AHEAD)
     cdef const real* a
     cdef const real* b
     cdef real* to
