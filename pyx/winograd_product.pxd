@@ -8,8 +8,8 @@
 #   PRODUCT      rows are tiles of the picture, LANES numbers apart, i is the channel; b is one piece
 #   FIRST_SUM    rows are channels, neighbours, i is the tile; b has an offset table
 #
-# Both operands come in pieces that are too short for a prefetcher to learn, so each fetches its next ones; offset tables
-# of FIRST_SUM go on for AHEAD more.
+# Both operands come in pieces too short for a prefetcher to learn, so each fetches its next ones; the offset tables of
+# FIRST_SUM go on for AHEAD more.
 #
 # NEXT_PRODUCT and SUM are the same, added to c: a long sum is one of shorter ones, which rounds less.
 #
