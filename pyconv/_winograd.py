@@ -1,9 +1,10 @@
 """What Winograd's algorithm can serve, and where it takes less time than the direct kernels.
 
-The estimate counts nanoseconds of one core, measured over some four hundred shapes with AVX-512 and float32 (4 to 256
-channels, pictures of 4x4 to 56x56, batches of 1 to 16), where it is within 10 % of Winograd's time and within 25 % of
-the direct kernels'. Only the ratio of the two matters, and that depends on little else than the number of lanes of a
-vector, so the same numbers serve the other instruction sets and float64.
+The estimate counts nanoseconds of one core, measured by `python -m bench.choice` with AVX-512 and float32 over some
+three hundred shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16), on one thread and on two, whose
+times it lies between: what is taken must not depend on the number of threads, and for one choice in six the two
+disagree by more than 5 %. Only the ratio of the two algorithms matters, and that depends on little else than the number
+of lanes of a vector, so the same numbers serve the other instruction sets and float64.
 """
 
 from __future__ import annotations
@@ -37,16 +38,30 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs = c * m_vectors
     # 36 products per tile; the transforms of its source and of its outputs; that of the weights, or of dw; the call
-    rows = tiles if which == "weight_gradient" else _vectors(tiles, 4) * 4
-    winograd = 11.1 * pairs * rows + (67 * c_vectors + 72 * m_vectors) * tiles + 2000
-    if not packed or which == "weight_gradient":
-        winograd += 67 * pairs
-    # 9 products per pixel, with junk or idle lanes in some; numbers in and out; packed weights, or dw; the call
     if which == "weight_gradient":
-        direct = 2.2 * pairs * pixels + (0.13 * c + 0.39 * m) * pixels + 22 * pairs + 770
+        winograd = 7.0 * pairs * tiles + (175 * c_vectors + 300 * m_vectors) * tiles + 85 * pairs + 3000
     else:
-        direct = 2.2 * c * m / lanes * pixels + (0.4 * c + 0.25 * m) * pixels + (10 if packed else 42) * pairs + 1800
-    return winograd < 0.95 * direct
+        winograd = 7.3 * pairs * _vectors(tiles, 4) * 4 + (120 * c_vectors + 85 * m_vectors) * tiles
+        winograd += 34 * pairs + 1900 if packed else 72 * pairs + 3800
+    # 9 products per pixel: with channels in the lanes, without those that meet padding; with pixels, with the junk
+    # between rows; numbers in and out; packed weights, or dw; the call
+    if which == "weight_gradient":
+        direct = 1.17 * pairs * pixels + (0.63 * c + 0.3 * m) * pixels + 65 * pairs + 1100
+    else:
+        by_channels = pairs * g.n * _products(h, w, g, which)
+        by_pixels = c * m * g.n * 9 * _vectors((h - 1) * (w + 2) + w, lanes)
+        direct = 0.155 * min(by_channels, by_pixels) + (0.5 * c + 0.23 * m) * pixels
+        direct += 19 * pairs + 5500 if packed else 53 * pairs + 4700
+    return winograd < direct
+
+
+def _products(h: int, w: int, g: Geometry, which: str) -> int:
+    """How many pairs of a pixel and a tap of one image read the source rather than padding."""
+    sides = (h, g.ih, g.pad_top), (w, g.iw, g.pad_left)
+    if which == "input_gradient":
+        sides = (h, g.oh, 2 - g.pad_top), (w, g.ow, 2 - g.pad_left)
+    down, across = (sum(max(min(n, size + pad - t) - max(pad - t, 0), 0) for t in range(3)) for n, size, pad in sides)
+    return down * across
 
 
 def _vectors(count: int, size: int) -> int:

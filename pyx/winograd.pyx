@@ -128,10 +128,16 @@ cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_
             call.doubted[image] = 1
 
 
+cdef void make_weights(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first,
+                       Py_ssize_t depth, real* u) noexcept nogil:
+    # The one copy of a long function.
+    transform_weights(u, &call.w, &h.loom, group, panel, first, depth, call.weight, call.transposed)
+
+
 cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
     cdef Hand h = hand_of(call, thread)
     cdef Py_ssize_t group = task // call.w.panels, panel = task % call.w.panels
-    transform_weights(packed_panel(call, group, panel), &call.w, &h.loom, group, panel, 0, call.w.c, call.weight, NULL)
+    make_weights(call, &h, group, panel, 0, call.w.c, packed_panel(call, group, panel))
 
 
 cdef void transpose_vector(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
@@ -173,7 +179,7 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
         while c < w.c:
             depth = smaller(w.depth, w.c - c)
             if call.panel_by_panel:
-                transform_weights(h.u, w, &h.loom, group, panel, c, depth, call.weight, call.transposed)
+                make_weights(call, &h, group, panel, c, depth, h.u)
             for i in range(start, next):
                 multiply(w, first + i, panel, c, depth, call.v + i * w.v_block, u, h.m + (i - start) * w.m_block)
             c += depth
