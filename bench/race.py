@@ -7,7 +7,8 @@
 Each library lives in a process of its own (`bench/worker.py`) and only one works at a time. Idle threads of a library
 spin for a while and would slow the next one down, so the libraries take turns in short bursts with a pause before
 each; a time is the median of its rounds. Each row also says how many cores other processes used meanwhile. Every
-result is checked (`bench/data.py`) before it is timed, and a wrong one fails the race.
+result is checked (`bench/data.py`) before it is timed, and a wrong one fails the race. Where pyconv has a choice of
+algorithm, each one also races by itself, under a name of its own (`pyconv_winograd`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from bench import layers as tables
 from bench import machine
 from bench.data import PASSES
 from bench.layers import Layer
-from bench.peers import PEERS
+from bench.peers import PEERS, rivals
 
 DTYPES = ("float32", "float64")
 ROOT = Path(__file__).resolve().parent.parent
@@ -163,7 +164,7 @@ def passes_of(peer_names: list[str], wanted: list[str], dtype: str) -> list[str]
 def show(row: dict[str, Any]) -> str:
     """One line: GFLOP/s of each library, and the ratio of pyconv to the best other one."""
     rates = "  ".join(f"{peer} {row['flops'] / s / 1e9:8.1f}" for peer, s in row["seconds"].items())
-    others = [s for peer, s in row["seconds"].items() if peer != "pyconv"]
+    others = rivals(row["seconds"])
     ours = row["seconds"].get("pyconv")
     ratio = f"  {min(others) / ours:6.2f}x" if others and ours else ""
     problems = "".join(f"  [{peer}: {text}]" for peer, text in row["problems"].items())

@@ -23,6 +23,7 @@ from typing import Any
 
 from bench.data import PASSES
 from bench.layers import FAMILIES
+from bench.peers import ALGORITHMS, rivals
 
 ITEM_BYTES = {"float32": 4, "float64": 8}
 BEGIN, END = "<!-- race: begin -->", "<!-- race: end -->"
@@ -38,7 +39,7 @@ TITLES = {
 
 def ratio(row: dict[str, Any], subject: str = "pyconv") -> float | None:
     """How many times faster than the best other library; None when one side is missing."""
-    others = [seconds for peer, seconds in row["seconds"].items() if peer != subject]
+    others = rivals(row["seconds"], subject)
     ours = row["seconds"].get(subject)
     return min(others) / ours if others and ours else None
 
@@ -124,10 +125,34 @@ def _memory(rows: list[dict[str, Any]], subject: str) -> str:
     return f"{medians[0]:.1f} / {medians[1]:.1f} MiB ({most[0]:.0f} / {most[1]:.0f})"
 
 
+def algorithms_table(result: dict[str, Any], threads: int, dtype: str, subject: str = "pyconv") -> str:
+    """Markdown: a line per pass of the layers that both algorithms serve, with the effective GFLOP/s of each.
+
+    Effective: the operations of the direct sum, over time. The last column is the fastest layer against the FMA peak.
+    """
+    names = [subject, *(f"{subject}_{name}" for name in ALGORITHMS)]
+    rows = [r for r in result["rows"] if (r["threads"], r["dtype"]) == (threads, dtype) and {*names} <= {*r["seconds"]}]
+    peak = result["limits"].get(str(threads), {}).get(dtype, {}).get("flops")
+    lines = [
+        f"| 3x3 stride 1, effective GFLOP/s | layers | auto | {' | '.join(ALGORITHMS)} | fastest layer |",
+        "|---|---|---|---|---|---|",
+    ]
+    for pass_ in PASSES:
+        mine = [r for r in rows if r["pass"] == pass_]
+        if mine:
+            rates = [geomean([r["flops"] / r["seconds"][name] / 1e9 for r in mine]) for name in names]
+            best, layer = max((r["flops"] / r["seconds"][subject], r["layer"]) for r in mine)
+            most = f"{best / 1e9:.0f}{f', {best / peak:.2f}x the FMA peak' if peak else ''} ({layer})"
+            cells = " | ".join(f"{rate:.0f}" for rate in rates)
+            lines.append(f"| {pass_.replace('_', ' ')} | {len(mine)} | {cells} | {most} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
 def provenance(result: dict[str, Any]) -> str:
     """Machine, versions, rounds: without them a ratio says nothing."""
     facts = result["machine"]
-    versions = ", ".join(f"{peer['name']} {peer['version']}" for peer in result["peers"].values())
+    peers = [peer for peer in result["peers"].values() if not peer["name"].startswith("pyconv_")]
+    versions = ", ".join(f"{peer['name']} {peer['version']}" for peer in peers)
     return (
         f"{facts['processor']}; {versions}; Python {facts['python']}, NumPy {facts['numpy']}. "
         f"Medians of {result['settings']['rounds']} rounds."
@@ -152,6 +177,8 @@ def summary(result: dict[str, Any], subject: str = "pyconv") -> str:
             parts += [caption(result, threads, dtype), found]
         if found := limits_table(result, threads, dtype, subject):
             parts += ["Share of what limits the layers, and memory:", found]
+        if found := algorithms_table(result, threads, dtype, subject):
+            parts += ["What `algorithm=` makes of the layers where there is a choice (geometric means):", found]
     wrong = [f"- {r['layer']} {r['pass']} {p}: {text}" for r in result["rows"] for p, text in r["problems"].items()]
     missing = [f"- {peer} was left out: {text}" for peer, text in result["missing"].items()]
     return "\n\n".join(parts + (["\n".join(wrong + missing)] if wrong or missing else []))

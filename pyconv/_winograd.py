@@ -1,8 +1,8 @@
 """What Winograd's algorithm can serve, and where it takes less time than the direct kernels.
 
 The estimate counts nanoseconds of one core, measured by `python -m bench.choice` with AVX-512 and float32 over some
-three hundred shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16), on one thread and on two, whose
-times it lies between: what is taken must not depend on the number of threads, and for one choice in six the two
+three hundred shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16). It lies between the times on
+one thread and on two: what is taken must not depend on the number of threads, though for one choice in six the two
 disagree by more than 5 %. Only the ratio of the two algorithms matters, and that depends on little else than the number
 of lanes of a vector, so the same numbers serve the other instruction sets and float64.
 """

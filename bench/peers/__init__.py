@@ -21,7 +21,13 @@ from typing import Any, Protocol, cast
 from bench.data import Operands
 from bench.layers import Layer
 
-PEERS = ("pyconv", "torch", "onnxruntime", "openvino", "ncnn")
+ALGORITHMS = ("direct", "winograd")  # of pyconv, which race under names of their own; no rivals of it
+PEERS = ("pyconv", "torch", "onnxruntime", "openvino", "ncnn", *(f"pyconv_{name}" for name in ALGORITHMS))
+
+
+def rivals(seconds: dict[str, float], subject: str = "pyconv") -> list[float]:
+    """The times of the other libraries."""
+    return [value for peer, value in seconds.items() if peer != subject and not peer.startswith("pyconv_")]
 
 
 class Peer(Protocol):

@@ -32,7 +32,9 @@ def supports(layer: Layer, pass_: str, dtype: str) -> bool:
     return True
 
 
-def prepare(layer: Layer, pass_: str, operands: Operands, threads: int) -> Callable[[], Any]:
+def prepare(
+    layer: Layer, pass_: str, operands: Operands, threads: int, algorithm: str | None = None
+) -> Callable[[], Any]:
     import pyconv
     import pyconv.functional as F
 
@@ -47,7 +49,7 @@ def prepare(layer: Layer, pass_: str, operands: Operands, threads: int) -> Calla
         module.eval()
         return lambda: module(x)
     name = f"conv_transpose{layer.ndim}d" if layer.transposed else f"conv{layer.ndim}d"
-    keywords["algorithm"] = os.environ.get("PYCONV_RACE_ALGORITHM", "auto")
+    keywords["algorithm"] = algorithm or os.environ.get("PYCONV_RACE_ALGORITHM", "auto")
     if pass_ == "forward":
         forward = getattr(F, name)
         return lambda: forward(x, weight, **keywords)
