@@ -150,8 +150,12 @@ def test_the_sizes_of_a_convolution_and_of_its_transpose_fit(size, kernel, strid
     assert F.conv_output_size(size, kernel, stride, rule, dilation) == -(-size // stride)
 
 
+# Small ones, and those that no machine has room for: what just fits takes its time.
+sizes = st.one_of(st.integers(-3, 9), st.integers(-3, 2000), st.integers(2**60, 2**70), st.integers(-(2**70), -(2**60)))
+
+
 @given(
-    st.lists(st.one_of(st.integers(-(2**70), 2**70), st.integers(-3, 9)), min_size=6, max_size=6),
+    st.lists(sizes, min_size=6, max_size=6),
     st.sampled_from(["conv2d", "conv_transpose2d", "im2col", "max_pool2d", "pad", "dilate", "col2im"]),
 )
 def test_no_number_however_large_does_harm(numbers, name):
@@ -167,8 +171,6 @@ def test_no_number_however_large_does_harm(numbers, name):
         "dilate": lambda: F.dilate(x, (a, b)),
         "col2im": lambda: F.col2im(np.ones((1, 4, 4)), (a, b), (c, d)),
     }
-    sizes = [abs(number) for number in numbers]
-    assume(not any(2000 < size < 2**60 for size in sizes))  # what fits in the machine's memory takes its time
     try:
         result = calls[name]()
     except (ValueError, MemoryError):
