@@ -4,7 +4,7 @@
 # target.
 
 from geometry cimport larger, smaller
-from plan cimport CHUNK, MAX_PIXELS, STRIP_CHUNK, Sum, strip_numbers
+from plan cimport CHUNK, STRIP_CHUNK, Sum, most_pixels, strip_numbers
 from plane cimport planes_size
 from runs cimport MAX_RUNS
 from tile cimport CHANNELS, Term
@@ -18,33 +18,47 @@ cdef struct Patch:
     Py_ssize_t* sum_at          # [tiles * ROWS] row of the sums
     Term* terms                 # [channels of a chunk, taps] offset in the planes, row of the panel
 
+cdef struct Phase:
+    # A pass of a task with channels in the lanes.
+    Py_ssize_t start, taps      # of its tables and weights
+    Py_ssize_t columns          # pixels per row of the block
+    Py_ssize_t count            # patches
+    Patch* patches
+    Py_ssize_t* tables          # room for those of all patches
+    real* sums                  # [pixels + LANES][vectors of a block] accumulators
+
 cdef struct Block:
     Py_ssize_t image, images, group, row, column, first_block, last_block
     real* scratch           # room for planes
     const real* planes
-    real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row
-    real* sums              # CHANNELS: [pixels + 1][vectors of a block] accumulators; PIXELS, chunked: see strips.pxd
+    real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row, a spare
+    Phase phases[2]         # CHANNELS: passes whose outputs are stored together ...
+    real* squares           # ... [2][vectors of a block] squares of their sums, transposed
+    real** to               # ... [channels of a block] rows of the target
+    real* sums              # PIXELS, chunked: see strips.pxd
     real* panel             # CHANNELS: [summands of a chunk][vectors of a block] weights, if no others are packed
                             # PIXELS, chunked: [summands of a chunk][vectors of a strip] pixels ...
     Py_ssize_t* panel_at    # ... and the offset of each summand
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
-    Patch* patches          # CHANNELS
-    Py_ssize_t* tables      # CHANNELS: room for those of all patches
 
 
 cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t pixels = 0, patches = 0, terms = STRIP_CHUNK
+    cdef Py_ssize_t pixels = 0, patches = 0, terms = STRIP_CHUNK, f
     if s.lanes == CHANNELS:
-        pixels, terms = MAX_PIXELS, larger(CHUNK, s.v.taps * s.h.taps)
+        pixels, terms = most_pixels(s), larger(CHUNK, s.v.taps * s.h.taps)
         patches = (MAX_RUNS if s.skip_v else 1) * (MAX_RUNS if s.skip_h else 1)
     b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
-    b.strip = <real*> carve(carver, MAX_ROWS * STRIP * LANES, sizeof(real))
-    b.sums = <real*> carve(carver, strip_numbers(s) + (pixels + 1) * PANEL * LANES, sizeof(real))
+    b.strip = <real*> carve(carver, (MAX_ROWS * STRIP + 1) * LANES, sizeof(real))
+    b.sums = <real*> carve(carver, strip_numbers(s), sizeof(real))
     b.panel = <real*> carve(carver, terms * PANEL * LANES, sizeof(real))
     b.panel_at = <Py_ssize_t*> carve(carver, terms, sizeof(Py_ssize_t))
     b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
-    b.patches = <Patch*> carve(carver, patches, sizeof(Patch))
-    b.tables = <Py_ssize_t*> carve(carver, 2 * (pixels + patches * (ROWS + terms)), sizeof(Py_ssize_t))
+    b.squares = <real*> carve(carver, 2 * PANEL * LANES * LANES, sizeof(real))
+    b.to = <real**> carve(carver, PANEL * LANES, sizeof(real*))
+    for f in range(2 if s.zipped else 1):
+        b.phases[f].patches = <Patch*> carve(carver, patches, sizeof(Patch))
+        b.phases[f].tables = <Py_ssize_t*> carve(carver, 2 * (pixels + patches * (ROWS + terms)), sizeof(Py_ssize_t))
+        b.phases[f].sums = <real*> carve(carver, (pixels + LANES) * PANEL * LANES, sizeof(real))
 
 
 cdef inline void locate(Block* b, const Sum* s, Py_ssize_t task) noexcept nogil:

@@ -6,29 +6,70 @@
 # The pixels of a block are cut into patches of the same taps (runs.pxd): one patch, if padding is read as zeros. For
 # each block of channels m, chunks of the sum small enough for their weights to stay near meet all pixels.
 
-from block cimport Block, Patch
-from geometry cimport ceil_div, larger, smaller, taps_of_pass
-from panel cimport pack_panel, rows_into_lanes, unpack_panel
-from plan cimport CHUNK, MOST_TAPS, Sum, block_start, packs_kernels, pass_start, pass_taps
+from libc.string cimport memcpy
+
+from block cimport Block, Patch, Phase
+from geometry cimport ceil_div, larger, positions, smaller, taps_of_pass
+from panel cimport lanes_to_square, pack_panel, rows_into_lanes, unpack_panel, zip_rows
+from plan cimport (CHUNK, MOST_TAPS, Sum, block_start, is_merged, packed_blocks, packs_kernels,
+                   pass_start, pass_taps, phase_run)
 from runs cimport MAX_RUNS, Run, list_runs
-from tile cimport Term
-from vector cimport LANES, MAX_LANES, ROWS, real, vec
+from tile cimport CHANNELS, Term
+from vector cimport LANES, MAX_LANES, ROWS, real, store_lanes, vec
 
 
 cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task) noexcept nogil:
     # Block `task` of the packed weights.
-    cdef Py_ssize_t group = task // s.m_blocks, m = block_start(s, task % s.m_blocks), a, b, start, depth
-    cdef Py_ssize_t width = block_start(s, task % s.m_blocks + 1) - m
+    cdef Py_ssize_t blocks = packed_blocks(s), group = task // blocks, m = 0, width = s.packed_m, a, b, start
+    if s.lanes == CHANNELS:
+        m = block_start(s, task % blocks)
+        width = block_start(s, task % blocks + 1) - m
     cdef real* packed = s.packed + group * s.packed_group
     if packs_kernels(s):
         pack_kernels(s, packed, weight + group * s.weight_group, m, width, 0, s.c)
         return
     for a in range(s.v.passes):
         for b in range(s.h.passes):
-            start, depth = pass_start(s, a, b), s.c * pass_taps(s, a, b)
-            pack_panel(packed + s.packed_m * start + m * depth, width, weight + group * s.weight_group + m * s.weight_m,
-                       s.weight_m, smaller(width, s.m - m), s.weight_at + start, depth,
+            start = pass_start(s, a, b)
+            pack_block(s, packed + s.packed_m * start + m * s.c * pass_taps(s, a, b), width,
+                       weight + group * s.weight_group, m, start, pass_taps(s, a, b), 0, s.c,
                        weight + s.groups * s.weight_group)
+
+
+cdef inline void pack_block(const Sum* s, real* panel, Py_ssize_t width, const real* weight, Py_ssize_t m,
+                            Py_ssize_t start, Py_ssize_t taps, Py_ssize_t first, Py_ssize_t last,
+                            const real* end) noexcept nogil:
+    # Channels first <= c < last of a pass, for a block of channels from m on.  weight (of the group), until `end`
+    cdef Py_ssize_t lanes = smaller(width, s.m - m)
+    if is_merged(s):
+        pack_merged(s, panel, width, weight, m, lanes, first, last, end)
+    else:
+        pack_panel(panel, width, weight + m * s.weight_m, s.weight_m, lanes, s.weight_at + start + first * taps,
+                   (last - first) * taps, end)
+
+
+cdef inline void pack_merged(const Sum* s, real* panel, Py_ssize_t width, const real* weight, Py_ssize_t m,
+                             Py_ssize_t lanes, Py_ssize_t first, Py_ssize_t last, const real* end) noexcept nogil:
+    # The same where channels are phases too: in runs of neighbours.
+    cdef Py_ssize_t run = phase_run(s), horizontal = s.h.phases, phases = s.v.phases * horizontal, r = 0, c, i, j, count
+    cdef Py_ssize_t channel, phase
+    cdef const real* of
+    cdef real* to
+    while r < width:
+        channel, phase = smaller(m + r, s.m - 1) // phases, smaller(m + r, s.m - 1) % phases
+        count = smaller(smaller(LANES, run - (m + r) % run), larger(lanes - r, 1))
+        to = panel + r
+        for c in range(first, last):
+            for i in range(s.v.taps):
+                for j in range(s.h.taps):
+                    of = (weight + c * s.weight_c + channel * s.weight_m + phase % horizontal + s.h.tap[j].kernel
+                          + (phase // horizontal + s.v.tap[i].kernel) * s.kernel_w)
+                    if of + LANES <= end:
+                        store_lanes(to, (<const vec*> of)[0], count)
+                    else:
+                        memcpy(to, of, count * sizeof(real))
+                    to += width
+        r += count
 
 
 cdef inline void pack_kernels(const Sum* s, real* packed, const real* weight, Py_ssize_t m, Py_ssize_t width,
@@ -71,9 +112,14 @@ cdef inline void list_targets(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b
     for image in range(k.images):
         for row in range(rows):
             for column in range(columns):
-                k.target_at[count] = (image * s.target_image + (a + (k.row + row) * s.v.spacing) * s.h.target
-                                      + b + (k.column + column) * s.h.spacing)
+                k.target_at[count] = target_place(s, k, a, b, image, row) + column * s.h.spacing
                 count += 1
+
+
+cdef inline Py_ssize_t target_place(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, Py_ssize_t image,
+                                    Py_ssize_t row) noexcept nogil:
+    # Of the first pixel in a row of the block.
+    return (image * s.target_image + (a + (k.row + row) * s.v.spacing) * s.h.target + b + k.column * s.h.spacing)
 
 
 cdef inline Py_ssize_t* list_patch(Patch* p, const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, const Run* v,
@@ -105,52 +151,145 @@ cdef inline Py_ssize_t* list_patch(Patch* p, const Sum* s, const Block* k, Py_ss
     return <Py_ssize_t*> (p.terms + count)
 
 
-cdef inline Py_ssize_t list_patches(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, Py_ssize_t rows,
-                                    Py_ssize_t columns) noexcept nogil:
-    # All patches of the block that read anything, and their number.
+cdef inline void open_phase(Phase* f, const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b,
+                            Py_ssize_t rows) noexcept nogil:
+    # Lists all patches of the block that read anything in pass (a, b).
     cdef Run v_runs[MAX_RUNS]
     cdef Run h_runs[MAX_RUNS]
-    cdef Py_ssize_t v_count = list_runs(v_runs, &s.v, a, k.row, k.row + rows, s.skip_v), i, j, count = 0
-    cdef Py_ssize_t h_count = list_runs(h_runs, &s.h, b, k.column, k.column + columns, s.skip_h)
-    cdef Py_ssize_t* room = k.tables
+    cdef Py_ssize_t v_count, h_count, i, j
+    cdef Py_ssize_t* room = f.tables
+    f.start, f.taps, f.count = pass_start(s, a, b), pass_taps(s, a, b), 0
+    f.columns = larger(smaller(positions(&s.h, b) - k.column, s.band_columns), 0)
+    v_count = list_runs(v_runs, &s.v, a, k.row, k.row + rows, s.skip_v)
+    h_count = list_runs(h_runs, &s.h, b, k.column, k.column + f.columns, s.skip_h)
     for i in range(v_count):
         for j in range(h_count):
-            if v_runs[i].first < v_runs[i].last and h_runs[j].first < h_runs[j].last:
-                room = list_patch(k.patches + count, s, k, a, b, v_runs + i, h_runs + j, rows, columns, room)
-                count += 1
-    return count
+            if v_runs[i].first < v_runs[i].last and h_runs[j].first < h_runs[j].last and f.columns:
+                room = list_patch(f.patches + f.count, s, k, a, b, v_runs + i, h_runs + j, rows, f.columns, room)
+                f.count += 1
+
+
+cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssize_t m, Py_ssize_t width,
+                           const real* weight, const real* end, const real* bias, Py_ssize_t pixels) noexcept nogil:
+    # The sums of a block of channels from m on.  weight (of the group), until `end`  bias (m,)
+    cdef Py_ssize_t lanes = smaller(width, s.m - m), c = 0, channels, j, r, i
+    cdef const real* panel
+    cdef const Patch* p
+    for j in range(pixels):
+        for r in range(width):
+            f.sums[j * width + r] = bias[m + r] if r < lanes else 0
+    while c < s.c and f.count:
+        channels = smaller(chunk_channels(s, f.taps), s.c - c)
+        panel = k.panel
+        if s.packed == NULL and packs_kernels(s):
+            pack_kernels(s, k.panel - (m * s.c + c * width) * f.taps, weight, m, width, c, c + channels)
+        elif s.packed == NULL:
+            pack_block(s, k.panel, width, weight, m, f.start, f.taps, c, c + channels, end)
+        else:
+            panel = s.packed + k.group * s.packed_group + s.packed_m * f.start + (m * s.c + c * width) * f.taps
+        for i in range(f.count):
+            p = f.patches + i
+            s.tiles.channels[width // LANES](p.tiles, channels * p.taps, k.planes + c * s.planes.channel,
+                                             p.pixel_at, p.terms, panel, f.sums, p.sum_at)
+        c += channels
+
+
+cdef inline real* target_row(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t m, Py_ssize_t image,
+                             Py_ssize_t row, real* target) noexcept nogil:
+    # The row of the target that channel m of pass a writes from a row of the block, or NULL.
+    # target: channel 0 of the group in the block's first image
+    cdef Py_ssize_t line = m // s.h.phases, channel = line // s.v.phases, phase = line - channel * s.v.phases
+    cdef Py_ssize_t y = (k.row + row) * s.v.spacing + a + phase - s.v.offset
+    if not 0 <= y < s.v.target:
+        return NULL
+    return target + image * s.target_image + (channel * s.v.target + y) * s.h.target
+
+
+cdef inline void zip_row(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t width, Py_ssize_t line,
+                         Py_ssize_t count, Py_ssize_t end) noexcept nogil:
+    # Row `line` of the sums, into the rows k.to[0 .. count] of the target.
+    cdef const Phase* f = &k.phases[0]
+    cdef const Phase* other = &k.phases[1]
+    cdef const real* even
+    cdef Py_ssize_t step = 1 if s.zipped else 2, apart = (width if s.zipped else 1) * LANES, column = 0, r, i
+    while column < f.columns:
+        r = 0
+        while r < width:
+            lanes_to_square(f.sums + (line * f.columns + column) * width + r, width, k.squares + r * LANES)
+            if s.zipped:
+                lanes_to_square(other.sums + (line * other.columns + column) * width + r, width,
+                                k.squares + (width + r) * LANES)
+            r += LANES
+        for i in range(count):
+            if k.to[i] != NULL:
+                even = k.squares + i * step * LANES
+                zip_rows(even, even + apart, k.to[i], 2 * (k.column + column) - s.h.offset, LANES, end)
+        column += LANES
+
+
+cdef inline void unpack_zipped(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t m, Py_ssize_t width,
+                               Py_ssize_t lanes, Py_ssize_t rows, real* target) noexcept nogil:
+    # The sums of channels m .. m + lanes, row after row. Two horizontal phases, which are two passes of a channel or,
+    # merged, two channels, alternate in the target.
+    cdef Py_ssize_t step = 1 if s.zipped else 2, image, row, i, end = 2 * k.column - s.h.offset
+    end += k.phases[0].columns + k.phases[1 if s.zipped else 0].columns
+    for image in range(k.images):
+        for row in range(rows):
+            for i in range(lanes // step):
+                k.to[i] = target_row(s, k, a, m + i * step, image, row, target)
+            zip_row(s, k, m, width, image * rows + row, lanes // step, smaller(end, s.h.target))
+
+
+cdef inline void store_pieces(const Sum* s, const real* sums, Py_ssize_t width, Py_ssize_t columns, Py_ssize_t count,
+                              real* target, Py_ssize_t x) noexcept nogil:
+    # `count` horizontal phases of each pixel of a row, the first to target[x].
+    cdef Py_ssize_t column, j, last
+    for column in range(columns):
+        j, last = larger(-x, 0), smaller(count, s.h.target - x)
+        while j < last:
+            store_lanes(target + x + j, (<const vec*> (sums + j))[0], smaller(LANES, last - j))
+            j += LANES
+        sums += width
+        x += s.h.spacing
+
+
+cdef inline void unpack_pieces(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t width, Py_ssize_t lanes,
+                               Py_ssize_t rows, real* target) noexcept nogil:
+    # The same where the merged phases are another number.
+    cdef const Phase* f = &k.phases[0]
+    cdef Py_ssize_t r = 0, phase, count, image, row
+    cdef real* to
+    while r < lanes:
+        phase = (m + r) % s.h.phases
+        count = smaller(s.h.phases - phase, lanes - r)
+        for image in range(k.images):
+            for row in range(rows):
+                to = target_row(s, k, 0, m + r, image, row, target)
+                if to != NULL:
+                    store_pieces(s, f.sums + (image * rows + row) * f.columns * width + r, width, f.columns, count, to,
+                                 k.column * s.h.spacing + phase - s.h.offset)
+        r += count
 
 
 cdef inline void channel_pass(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, const real* weight, const real* end,
-                              const real* bias, real* target, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+                              const real* bias, real* target, Py_ssize_t rows) noexcept nogil:
+    # Pass (a, b), with the one after it where outputs of both are stored together.
     # weight (of the group), until `end`  bias (m,)  target: channel 0 of the group in the block's first image
-    cdef Py_ssize_t start = pass_start(s, a, b), taps = pass_taps(s, a, b), block, m, width, lanes, i, j, r, c, channels
-    cdef Py_ssize_t pixels = k.images * rows * columns, area = s.v.target * s.h.target
-    cdef Py_ssize_t patches = list_patches(s, k, a, b, rows, columns)
-    cdef const real* panel
-    cdef const Patch* p
-    list_targets(s, k, a, b, rows, columns)
+    cdef Py_ssize_t phases = 2 if s.zipped else 1, area = s.v.target * s.h.target, block, m, width, lanes, i
+    for i in range(phases):
+        open_phase(&k.phases[i], s, k, a, b + i, rows)
+    if not s.zipped and not is_merged(s):
+        list_targets(s, k, a, b, rows, k.phases[0].columns)
     for block in range(k.first_block, k.last_block):
         m = block_start(s, block)
         width = block_start(s, block + 1) - m
         lanes = smaller(width, s.m - m)
-        for j in range(pixels):
-            for r in range(width):
-                k.sums[j * width + r] = bias[m + r] if r < lanes else 0
-        c = 0
-        while c < s.c:
-            channels = smaller(chunk_channels(s, taps), s.c - c)
-            panel = k.panel
-            if s.packed == NULL and packs_kernels(s):
-                pack_kernels(s, k.panel - (m * s.c + c * width) * taps, weight, m, width, c, c + channels)
-            elif s.packed == NULL:
-                pack_panel(k.panel, width, weight + m * s.weight_m, s.weight_m, lanes, s.weight_at + start + c * taps,
-                           channels * taps, end)
-            else:
-                panel = s.packed + k.group * s.packed_group + s.packed_m * start + (m * s.c + c * width) * taps
-            for i in range(patches):
-                p = k.patches + i
-                s.tiles.channels[width // LANES](p.tiles, channels * p.taps, k.planes + c * s.planes.channel,
-                                                 p.pixel_at, p.terms, panel, k.sums, p.sum_at)
-            c += channels
-        unpack_panel(k.sums, width, target + m * area, area, lanes, k.target_at, pixels)
+        for i in range(phases):
+            sum_phase(s, k, &k.phases[i], m, width, weight, end, bias, k.images * rows * k.phases[i].columns)
+        if s.zipped or (is_merged(s) and s.h.phases == 2):
+            unpack_zipped(s, k, a, m, width, lanes, rows, target)
+        elif is_merged(s):
+            unpack_pieces(s, k, m, width, lanes, rows, target)
+        else:
+            unpack_panel(k.phases[0].sums, width, target + m * area, area, lanes, k.target_at,
+                         k.images * rows * k.phases[0].columns)

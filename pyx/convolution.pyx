@@ -16,8 +16,8 @@ from depthwise_walk cimport DepthWalk, carve_depth_walk, cut_depth_walk, run_dep
 from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, cut_dots, run_dots
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
-from plan cimport (Sum, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
-                   describe_input_gradient, fill_tables, is_depthwise, packs_chunks)
+from plan cimport (Sum, can_merge, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
+                   describe_input_gradient, fill_tables, is_depthwise, is_merged, packed_blocks, packs_chunks)
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, MAX_LANES, real, splat, vec
 from weight_gradient cimport (Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, is_matrix_product,
@@ -89,7 +89,7 @@ cdef Plan planned(geometry, int which, int threads):
     return <Plan> plan
 
 
-cdef int describe(Plan plan, int which) except -1:
+cdef int describe(Plan plan, int which, bint merged) except -1:
     # The axes of the sum, and room for its tables.
     cdef Carver carver
     carver.base, carver.used = NULL, 0
@@ -97,10 +97,17 @@ cdef int describe(Plan plan, int which) except -1:
     carver.base, carver.used = plan.memory.reserve(carver.used), 0
     carve_tables(&plan.sum, &plan.g, which == INPUT_GRADIENT, &carver)
     if which == INPUT_GRADIENT:
-        describe_input_gradient(&plan.sum, &plan.g)
+        describe_input_gradient(&plan.sum, &plan.g, merged)
     else:
         describe_forward(&plan.sum, &plan.g, which == FORWARD)
     return 0
+
+
+cdef double choose(Plan plan, int which, bint merged, bint prepacked) except -1:
+    # What lies in the lanes, and what that is expected to cost.
+    describe(plan, which, merged)
+    plan.sum.lanes = choose_lanes(&plan.sum, prepacked)
+    return plan.sum.cost
 
 
 cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
@@ -109,19 +116,22 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     cdef Sum* s = &plan.sum
     cdef Carver carver
     cdef Py_ssize_t work
+    cdef double cost
     plan.geometry, plan.memory = geometry, Scratch()
     g[0] = simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
-    describe(plan, which)
     if which == WEIGHT_GRADIENT:
+        describe(plan, which, False)
         s.lanes = choose_walk_lanes(s, g)
         if s.lanes == PIXELS and not s.depthwise:
             describe_forward(s, g, True)
         elif s.lanes == CHANNELS and exchange(g):
             plan.exchanged = True
-            describe(plan, which)
+            describe(plan, which, False)
             s.weight_m, s.weight_c = 1, s.m
     else:
-        s.lanes = choose_lanes(s, prepacked)
+        cost = choose(plan, which, False, prepacked)
+        if which == INPUT_GRADIENT and can_merge(g) and choose(plan, which, True, prepacked) >= cost:
+            choose(plan, which, False, prepacked)
         s.depthwise = s.lanes == PIXELS and is_depthwise(s)
         if which == FORWARD and (s.lanes != PIXELS or s.depthwise):
             describe_forward(s, g, s.lanes == CHANNELS and s.v.taps * s.h.taps == 1)
@@ -154,7 +164,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
 
 
 cdef void pack_all(const Sum* s, const real* weight, int threads) noexcept nogil:
-    cdef Py_ssize_t task, tasks = s.m_blocks if s.lanes == GROUPS else s.groups * s.m_blocks
+    cdef Py_ssize_t task, tasks = s.m_blocks if s.lanes == GROUPS else s.groups * packed_blocks(s)
     # Parallel over blocks of packed groups or channels.
     for task in prange(tasks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
         if s.lanes == GROUPS:
@@ -166,7 +176,9 @@ cdef void pack_all(const Sum* s, const real* weight, int threads) noexcept nogil
 cdef inline bint packs_first(const Sum* s) noexcept nogil:
     # Whether a call packs all weights before its first task. With groups in the lanes tasks could pack their own; where
     # every block of groups has but one task they do, which saves the threads from meeting twice.
-    return s.tasks > 0 and not packs_chunks(s) if s.lanes == CHANNELS else s.lanes == GROUPS and s.tasks > s.m_blocks
+    if s.lanes == GROUPS:
+        return s.tasks > s.m_blocks
+    return s.tasks > 0 and (not packs_chunks(s) if s.lanes == CHANNELS else is_merged(s))
 
 
 cdef Packed pack(geometry, int which, weight, int threads):
@@ -202,7 +214,7 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):
     cdef int threads = plan.threads
     cdef size_t own = plan.own
     cdef Py_ssize_t run, runs, outputs = s.groups * s.m, room, i
-    # Outputs that share a bias: all pixels of a channel, where simplified() made channels of them.
+    # Outputs that share a bias: all pixels of a channel, where simplified() made channels of them, or merged phases.
     cdef Py_ssize_t sharing = 1 if bias is None else outputs // larger(cnp.PyArray_SIZE(<cnp.ndarray> bias), 1)
     cdef Carver carver
     cdef real* own_bias

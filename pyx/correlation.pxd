@@ -5,13 +5,14 @@
 # other way.
 
 from block cimport Block
-from channels cimport channel_pass
-from geometry cimport larger, positions, smaller
-from plan cimport Sum, pass_start, pass_taps
+from channels cimport channel_pass, target_place, target_row
+from geometry cimport inside, larger, positions, smaller, taps_of_pass
+from panel cimport zip_rows
+from plan cimport Sum, first_channel, is_merged, pass_start, pass_taps
 from plane cimport open_planes
 from strips cimport add_strips
 from tile cimport CHANNELS, narrower, row_count, widest
-from vector cimport LANES, ROWS, STRIP, real
+from vector cimport LANES, STRIP, real
 
 
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
@@ -36,13 +37,42 @@ cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, 
         done += smaller(pitch - column, width - done)
 
 
-cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const real* weights, Py_ssize_t start,
-                            Py_ssize_t depth, const real* bias, real* target, Py_ssize_t rows,
+cdef inline void write_merged(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t R, Py_ssize_t width, Py_ssize_t at,
+                              Py_ssize_t columns, real* target) noexcept nogil:
+    # As write_strip(), for merged phases in the rows m .. m + R: two are stored together, or else each number alone.
+    # target: channel 0 of the group
+    cdef Py_ssize_t pitch = s.planes.columns, phases = s.h.phases, step = 2 if phases == 2 and R % 2 == 0 else 1
+    cdef Py_ssize_t done = 0, row, column, count, r, j, x, first, last
+    cdef const real* line
+    cdef real* to
+    while done < width:
+        row, column = (at + done) // pitch, (at + done) % pitch
+        count = larger(smaller(columns - column, width - done), 0)
+        for r in range(R):
+            to = target_row(s, k, 0, m + r, 0, row, target)
+            if r % step or to == NULL:
+                continue
+            line = k.strip + r * (STRIP * LANES) + done
+            x = (k.column + column) * phases + (m + r) % phases - s.h.offset
+            if step == 2:
+                zip_rows(line, line + STRIP * LANES, to, x, count, s.h.target)
+            else:
+                inside(&first, &last, x, phases, s.h.target, count)
+                for j in range(first, last):
+                    to[x + j * phases] = line[j]
+        done += smaller(pitch - column, width - done)
+
+
+cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t R, const real* weights,
+                            Py_ssize_t start, Py_ssize_t depth, const real* bias, real* target, Py_ssize_t rows,
                             Py_ssize_t columns) noexcept nogil:
-    # R output channels over all positions of a band, as many vectors at a time as the tile has, fewer at the end.
+    # Output channels m .. m + R over all positions of a band, as many vectors at a time as the tile has, fewer at the
+    # end.  target: as pixel_pass()
     cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, left, vectors, c_row, count
     cdef Py_ssize_t target_m = s.v.target * s.h.target, full = widest(R), middle = narrower(R)
     cdef Py_ssize_t row_step = s.v.spacing * s.h.target, column_step = s.h.spacing
+    cdef Py_ssize_t weight_m = 1 if is_merged(s) else s.weight_m
+    cdef real* outputs = target + m * target_m
     cdef bint seamless = pitch == columns == s.h.target and row_step == pitch and column_step == 1
     cdef bint direct
     cdef real* c
@@ -56,19 +86,21 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const re
             while vectors * LANES > end:
                 vectors = middle if vectors > middle else 1
             at = smaller(at, end - vectors * LANES)
-        direct = at + vectors * LANES <= end and (seamless or (column_step == 1
-                                                               and at % pitch + vectors * LANES <= columns))
+        direct = (at + vectors * LANES <= end and not is_merged(s)
+                  and (seamless or (column_step == 1 and at % pitch + vectors * LANES <= columns)))
         c, c_row = k.strip, STRIP * LANES
         if direct:
-            c, c_row = target + at // pitch * row_step + at % pitch, target_m
+            c, c_row = outputs + at // pitch * row_step + at % pitch, target_m
         count = 1
         if direct and vectors == full:
             # As many more strips as the row, or the band without seams, has room for.
             count = (end - at if seamless else columns - at % pitch) // (vectors * LANES)
-        s.tiles.pixels[R][vectors](count, depth, weights, s.weight_m, s.weight_at + start, k.planes + at,
+        s.tiles.pixels[R][vectors](count, depth, weights, weight_m, s.weight_at + start, k.planes + at,
                                    s.source_at + start, bias, c, c_row)
-        if not direct:
-            write_strip(k.strip, R, smaller(vectors * LANES, end - at), target, target_m, at, pitch, columns,
+        if is_merged(s):
+            write_merged(s, k, m, R, smaller(vectors * LANES, end - at), at, columns, target)
+        elif not direct:
+            write_strip(k.strip, R, smaller(vectors * LANES, end - at), outputs, target_m, at, pitch, columns,
                         row_step, column_step)
         at += count * vectors * LANES
 
@@ -76,17 +108,33 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t R, const re
 cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, const real* weights,
                             const real* bias, real* target, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     # All output channels of the part, in the tallest tiles that they fill.
-    # weights (of the group)  bias (m,)  target: first output of channel 0
+    # weights (of the group)  bias (m,)  target: first output of channel 0, merged: channel 0
     cdef Py_ssize_t start = pass_start(s, a, b), depth = s.c * pass_taps(s, a, b), R
-    cdef Py_ssize_t m = k.first_block * ROWS, end = smaller(k.last_block * ROWS, s.m)
+    cdef Py_ssize_t m = first_channel(s, k.first_block), end = first_channel(s, k.last_block)
+    cdef const real* rows_of
     if s.chunked:
         add_strips(s, k, m, end, start, depth, weights, bias, target, columns)
         return
     while m < end:
         R = row_count(end - m)
-        pixel_rows(s, k, R, weights + m * s.weight_m, start, depth, bias + m,
-                   target + m * s.v.target * s.h.target, rows, columns)
+        rows_of = s.packed + k.group * s.packed_group + m if is_merged(s) else weights + m * s.weight_m
+        pixel_rows(s, k, m, R, rows_of, start, depth, bias + m, target, rows, columns)
         m += R
+
+
+cdef inline void fill_rows(const Sum* s, const Block* k, Py_ssize_t a, const real* bias, real* target,
+                           Py_ssize_t rows) noexcept nogil:
+    # The rows of vertical pass a, if no tap reaches them.  bias (m,)  target: channel 0 in the block's first image
+    cdef Py_ssize_t columns = smaller(s.h.target - k.column * s.h.spacing, s.band_columns * s.h.spacing)
+    cdef Py_ssize_t image, m, row, j
+    cdef real* to
+    for image in range(k.images):
+        for m in range(first_channel(s, k.first_block), first_channel(s, k.last_block)):
+            for row in range(rows):
+                to = (target + image * s.target_image + (m * s.v.target + a + (k.row + row) * s.v.spacing) * s.h.target
+                      + k.column * s.h.spacing)
+                for j in range(columns):
+                    to[j] = bias[m]
 
 
 cdef inline void run_task(const Sum* s, Block* k, const real* source, const real* weight, const real* bias,
@@ -94,18 +142,22 @@ cdef inline void run_task(const Sum* s, Block* k, const real* source, const real
     # source (n, groups * c, v.source, h.source)  weight (of all groups)  bias (groups * m,)
     # target (n, groups * m, v.target, h.target)
     cdef Py_ssize_t a, b, rows, columns
+    cdef const real* weights = weight + k.group * s.weight_group
     cdef const real* first = source + k.image * s.source_image + k.group * s.c * s.v.source * s.h.source
-    cdef real* to = target + k.image * s.target_image + k.group * s.m * s.v.target * s.h.target
+    cdef real* to = target + k.image * s.target_image + k.group * (s.target_image // s.groups)
     k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, first, s.source_image, k.images, s.c, k.row, k.column)
     for a in range(s.v.passes):
         rows = smaller(positions(&s.v, a) - k.row, s.band_rows)
-        for b in range(s.h.passes):
-            columns = smaller(positions(&s.h, b) - k.column, s.band_columns)
-            if rows <= 0 or columns <= 0:
-                continue
-            if s.lanes == CHANNELS:
-                channel_pass(s, k, a, b, weight + k.group * s.weight_group, weight + s.groups * s.weight_group,
-                             bias + k.group * s.m, to, rows, columns)
-            else:
-                pixel_pass(s, k, a, b, weight + k.group * s.weight_group, bias + k.group * s.m,
-                           to + (a + k.row * s.v.spacing) * s.h.target + b + k.column * s.h.spacing, rows, columns)
+        if rows <= 0:
+            continue
+        if taps_of_pass(&s.v, a) == 0:
+            fill_rows(s, k, a, bias + k.group * s.m, to, rows)
+        elif s.lanes == CHANNELS:
+            for b in range(1 if s.zipped else s.h.passes):
+                channel_pass(s, k, a, b, weights, weight + s.groups * s.weight_group, bias + k.group * s.m, to, rows)
+        else:
+            for b in range(s.h.passes):
+                columns = smaller(positions(&s.h, b) - k.column, s.band_columns)
+                if columns > 0:
+                    pixel_pass(s, k, a, b, weights, bias + k.group * s.m,
+                               to if is_merged(s) else to + target_place(s, k, a, b, 0, 0), rows, columns)

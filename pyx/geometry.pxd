@@ -14,6 +14,9 @@
 #   input gradient   target i = a + stride * q belongs to pass a (there are `stride` of them). Tap r reaches only the
 #                    pass a = (r * dilation - pad) mod stride, and reads source q + shift[r]: each pass is a small dense
 #                    convolution of stride 1, with no multiplication by zero and no overlapping additions.
+#       merged       the same where the stride divides the kernel: all passes read the same places, source q - t for
+#                    target a + stride * q - offset and tap t * stride + a. They make one pass, of which each position
+#                    serves `stride` targets, as channels of their own.
 #
 # In both, the source coordinate of index j in residue plane f is  origin + (j * step) + value[f].
 # Taps that only ever read padding are left out.
@@ -52,6 +55,8 @@ cdef struct Axis:
     Py_ssize_t target       # length of the target
     Py_ssize_t spacing      # distance in the target between neighbours of one pass
     Py_ssize_t passes       # passes that have at least one target position
+    Py_ssize_t phases       # neighbouring targets that a position serves: 1 unless merged
+    Py_ssize_t offset       # targets that the first position serves before the target begins
     Py_ssize_t step         # distance in the source between neighbours of one residue plane
     Py_ssize_t pace         # distance in the plane between neighbouring targets of a pass
     Py_ssize_t origin       # source coordinate of index 0 of a residue plane of value 0
@@ -86,7 +91,7 @@ cdef inline void inside(Py_ssize_t* first, Py_ssize_t* last, Py_ssize_t start, P
 
 cdef inline Py_ssize_t positions(const Axis* axis, Py_ssize_t a) noexcept nogil:
     # Target positions of pass a: a, a + spacing, a + 2 * spacing, ...
-    return ceil_div(larger(axis.target - a, 0), axis.spacing)
+    return ceil_div(larger(axis.target + axis.offset - a, 0), axis.spacing)
 
 
 cdef inline Py_ssize_t taps_of_pass(const Axis* axis, Py_ssize_t a) noexcept nogil:
@@ -130,6 +135,7 @@ cdef inline void forward_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, 
     # See the head of this file. axis.tap, first and value point to room for kernel, 2 and kernel entries.
     cdef Py_ssize_t r, f, at
     axis.source, axis.target, axis.spacing, axis.passes = source, target, 1, 1
+    axis.phases, axis.offset = 1, 0
     axis.step, axis.pace = stride if split else 1, 1 if split else stride
     axis.origin, axis.residues, axis.taps = -pad, 0, 0
     for r in range(kernel):
@@ -167,6 +173,7 @@ cdef inline void input_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py
     cdef Py_ssize_t r, a, i
     axis.source, axis.target, axis.spacing, axis.passes = source, target, stride, smaller(stride, target)
     axis.step, axis.pace, axis.origin, axis.residues = 1, 1, 0, 1
+    axis.phases, axis.offset = 1, 0
     axis.value[0] = 0
     # A counting sort by pass: count, sum up, place (which moves each start to its end), move back.
     for a in range(axis.passes + 1):
@@ -188,4 +195,25 @@ cdef inline void input_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py
     for a in range(axis.passes, 0, -1):
         axis.first[a] = axis.first[a - 1]
     axis.first[0] = 0
+    normalise(axis)
+
+
+cdef inline bint merges(Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t dilation) noexcept nogil:
+    return stride > 1 and kernel % stride == 0 and dilation == 1
+
+
+cdef inline void merged_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py_ssize_t kernel, Py_ssize_t stride,
+                             Py_ssize_t pad) noexcept nogil:
+    # See the head of this file, and input_axis().
+    cdef Py_ssize_t t, before = pad // stride
+    axis.source, axis.target, axis.spacing, axis.passes = source, target, stride, 1
+    axis.step, axis.pace, axis.origin, axis.residues = 1, 1, 0, 1
+    axis.phases, axis.offset, axis.taps = stride, pad - before * stride, 0
+    axis.value[0] = 0
+    for t in range(kernel // stride):
+        if reads_source(axis, positions(axis, 0), before - t):
+            axis.tap[axis.taps].kernel, axis.tap[axis.taps].residue = t * stride, 0
+            axis.tap[axis.taps].shift = before - t
+            axis.taps += 1
+    axis.first[0], axis.first[1] = 0, axis.taps
     normalise(axis)

@@ -5,9 +5,9 @@
 # `at` is an increasing offset table, as the tile's own. The same two functions pack weights, transpose an output
 # gradient, and write accumulators that hold channels in lanes back to channel-major arrays.
 
-from geometry cimport smaller
-from vector cimport (LANES, MAX_LANES, PIECE, real, stack_pieces, vec, zip_high, zip_high_pieces, zip_low,
-                     zip_low_pieces)
+from geometry cimport larger, smaller
+from vector cimport (LANES, MAX_LANES, PIECE, real, stack_pieces, store_between, vec, zip_high, zip_high_pieces,
+                     zip_low, zip_low_pieces)
 
 
 cdef inline void transpose(vec* a) noexcept nogil:
@@ -170,3 +170,34 @@ cdef inline void unpack_panel(const real* panel, Py_ssize_t width, real* target,
                 target[r * stride + at[j]] = panel[j * width + r]
             r += 1
         i += run
+
+
+cdef inline void lanes_to_square(const real* panel, Py_ssize_t width, real* square) noexcept nogil:
+    # square (LANES, LANES)     square[r, j] = panel[j, r]
+    cdef Py_ssize_t row_at[MAX_LANES]
+    cdef Py_ssize_t j, k
+    for j in range(LANES):
+        row_at[j] = j * width
+    for k in range(LANES // PIECE):
+        transpose_pieces(panel + k * PIECE, row_at, square + k * PIECE * LANES, LANES, PIECE)
+
+
+cdef inline void store_inside(real* target, Py_ssize_t at, vec a, Py_ssize_t size) noexcept nogil:
+    # target[at + i] = a[i] for those of 0 .. size.
+    cdef Py_ssize_t first = larger(-at, 0), last = smaller(LANES, size - at)
+    if first < last:
+        store_between(target + at, a, first, last)
+
+
+cdef inline void zip_rows(const real* even, const real* odd, real* target, Py_ssize_t at, Py_ssize_t count,
+                          Py_ssize_t size) noexcept nogil:
+    # target[at + 2 * j] = even[j], target[at + 2 * j + 1] = odd[j] for j < count and those of 0 .. size.
+    # even and odd may be read up to the end of a vector
+    cdef vec low, high
+    cdef Py_ssize_t j = 0
+    size = smaller(size, at + 2 * count)
+    while j < count:
+        low, high = (<const vec*> (even + j))[0], (<const vec*> (odd + j))[0]
+        store_inside(target, at + 2 * j, zip_low(low, high), size)
+        store_inside(target, at + 2 * j + LANES, zip_high(low, high), size)
+        j += LANES

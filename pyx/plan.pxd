@@ -6,17 +6,17 @@
 
 from libc.math cimport INFINITY
 
-from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, positions, smaller,
-                       span, taps_of_pass)
+from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, merged_axis, merges, positions,
+                       smaller, span, taps_of_pass)
 from plane cimport Planes, needs_copy, shape_planes
 from runs cimport MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Tiles
-from vector cimport LANES, PANEL, ROWS, STRIP, real
+from vector cimport LANES, MAX_LANES, PANEL, ROWS, STRIP, real
 from workspace cimport Carver, carve
 
 cdef enum:
     PLANE_BYTES = 384 * 1024        # planes of a task: most of a private L2, which also holds a block of weights
-    SOURCE_BYTES = 640 * 1024       # the same for each tap, where the source is read in place
+    SOURCE_BYTES = 640 * 1024       # the same for each tap of a pass, where the source is read in place
     # strips.pxd:
     STRIP_CHUNK = 128               # summands per tile, whose pixels (24 KiB) come from L1
     STRIP_PIXELS = 512              # pixels of a task, about
@@ -35,11 +35,13 @@ cdef struct Sum:
     Py_ssize_t source_image, target_image           # numbers per image
     Py_ssize_t depth                # summands of all passes together
     Py_ssize_t* source_at           # [depth] offset in the planes
-    Py_ssize_t* weight_at           # [depth] offset in the weight
+    Py_ssize_t* weight_at           # [depth] offset in the weight; merged: in the packed weights, with pixels in lanes
     # the cut into tasks
     Lanes lanes
+    double cost                     # what choose_lanes() expects of them
     bint chunked                    # PIXELS, by the chunks of strips.pxd
     bint depthwise                  # PIXELS, by the tiles of depthwise.pxd
+    bint zipped                     # CHANNELS: two horizontal passes at a time, whose outputs alternate in the target
     bint skip_v, skip_h             # CHANNELS: pixels are worked off by runs along this axis (runs.pxd)
     Planes planes
     Py_ssize_t images, band_rows, band_columns      # what a task covers ...
@@ -78,16 +80,31 @@ cdef inline void describe_forward(Sum* s, const Geometry* g, bint split) noexcep
     forward_axis(&s.h, g.iw, g.ow, g.kw, g.stride_w, g.dilation_w, g.pad_left, split)
 
 
-cdef inline void describe_input_gradient(Sum* s, const Geometry* g) noexcept nogil:
-    # The source is the output gradient, the target the input gradient; m and c change places.
+cdef inline bint can_merge(const Geometry* g) noexcept nogil:
+    # Whether all passes of the input gradient, if there are several, can be merged.
+    return ((g.stride_h > 1 or g.stride_w > 1)
+            and (g.stride_h == 1 or merges(g.kh, g.stride_h, g.dilation_h))
+            and (g.stride_w == 1 or merges(g.kw, g.stride_w, g.dilation_w)))
+
+
+cdef inline void describe_input_gradient(Sum* s, const Geometry* g, bint merged) noexcept nogil:
+    # The source is the output gradient, the target the input gradient; m and c change places. With `merged`, passes
+    # become channels: m is (channel, vertical phase, horizontal phase).
     s.n, s.groups, s.kernel_w = g.n, g.groups, g.kw
     s.m, s.c = g.ic // g.groups, g.oc // g.groups
     s.weight_m = g.kh * g.kw
     s.weight_c = s.m * s.weight_m
     s.weight_group = s.c * s.weight_c
     s.source_image, s.target_image = g.oc * g.oh * g.ow, g.ic * g.ih * g.iw
-    input_axis(&s.v, g.oh, g.ih, g.kh, g.stride_h, g.dilation_h, g.pad_top)
-    input_axis(&s.h, g.ow, g.iw, g.kw, g.stride_w, g.dilation_w, g.pad_left)
+    if merged and g.stride_h > 1:
+        merged_axis(&s.v, g.oh, g.ih, g.kh, g.stride_h, g.pad_top)
+    else:
+        input_axis(&s.v, g.oh, g.ih, g.kh, g.stride_h, g.dilation_h, g.pad_top)
+    if merged and g.stride_w > 1:
+        merged_axis(&s.h, g.ow, g.iw, g.kw, g.stride_w, g.pad_left)
+    else:
+        input_axis(&s.h, g.ow, g.iw, g.kw, g.stride_w, g.dilation_w, g.pad_left)
+    s.m *= s.v.phases * s.h.phases
 
 
 cdef inline Py_ssize_t pass_taps(const Sum* s, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -114,6 +131,8 @@ cdef inline void fill_tables(Sum* s) noexcept nogil:
                                           + (tv.residue * s.h.residues + th.residue) * s.planes.plane
                                           + (tv.shift * s.planes.columns + th.shift) * s.planes.place)
                         s.weight_at[i] = c * s.weight_c + tv.kernel * s.kernel_w + th.kernel
+                        if is_merged(s):
+                            s.weight_at[i] = i * s.packed_m
                         i += 1
 
 
@@ -200,9 +219,20 @@ cdef inline bint is_far(const Sum* s) noexcept nogil:
     return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) > 1024 * 1024
 
 
+cdef inline bint is_merged(const Sum* s) noexcept nogil:
+    return s.v.phases * s.h.phases > 1
+
+
+cdef inline Py_ssize_t phase_run(const Sum* s) noexcept nogil:
+    # Merged: how many of the channels are neighbours in the weight.
+    if s.kernel_w > s.h.phases:
+        return s.h.phases
+    return s.v.phases * s.h.phases if s.weight_m > s.v.phases * s.h.phases else s.m
+
+
 cdef inline bint packs_kernels(const Sum* s) noexcept nogil:
     # Whether the kernels of channels m follow each other, as they do in an input gradient, and are not too large.
-    return s.weight_m < s.weight_c and 1 < s.weight_m <= MOST_TAPS
+    return not is_merged(s) and s.weight_m < s.weight_c and 1 < s.weight_m <= MOST_TAPS
 
 
 cdef inline bint packs_chunks(const Sum* s) noexcept nogil:
@@ -215,7 +245,9 @@ cdef inline bint packs_chunks(const Sum* s) noexcept nogil:
 cdef inline double packing_cost(const Sum* s) noexcept nogil:
     # Cycles per weight to put channels m into lanes (panel.pxd), and more where they do not stay in L2 meanwhile.
     cdef double cost = 2.5      # one by one
-    if s.weight_m == 1:
+    if is_merged(s):
+        cost = 0.15 + 5.0 / phase_run(s)
+    elif s.weight_m == 1:
         cost = 0.15             # they are neighbours
     elif s.weight_m > s.weight_c:
         cost = 0.5              # squares, transposed
@@ -226,8 +258,21 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
 
 cdef inline bint sums_by_chunks(const Sum* s) noexcept nogil:
     # PIXELS: whether strips.pxd serves this sum: a long one over pictures that are single rows and read in place.
-    return (positions(&s.v, 0) == 1 and s.h.spacing == 1 and positions(&s.h, 0) >= STRIP_COLUMNS and s.m >= 2 * ROWS
-            and s.c * s.v.taps * s.h.taps > STRIP_CHUNK and s.n and not needs_copy(&s.v, &s.h, False, False))
+    return (positions(&s.v, 0) == 1 and s.h.spacing == s.v.phases == 1 and positions(&s.h, 0) >= STRIP_COLUMNS
+            and s.m >= 2 * ROWS and s.c * s.v.taps * s.h.taps > STRIP_CHUNK and s.n
+            and not needs_copy(&s.v, &s.h, False, False))
+
+
+cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
+    # CHANNELS: what choose_lanes() compares. Weights are packed, which a batch pays back if it was not done before, and
+    # outputs transposed (1 cycle a number, 2.5 if spaced), or stored in pieces if passes are merged.
+    cdef double cost = 2.5 if s.h.spacing > 2 else 1.0
+    if is_merged(s):
+        cost = 1.5 if s.h.phases == 2 else 0.3 + 8.0 / s.h.phases
+    cost *= s.target_image / s.groups
+    if s.n == 1 and not prepacked:
+        cost += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
+    return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s)
 
 
 cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
@@ -235,26 +280,44 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     #   PIXELS    junk between two rows and behind the last; a task per group; a stride splits inputs (1.2 cycles a
     #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
     #             take 1.9 cycles a number on their way from memory
-    #   CHANNELS  no junk, images merge; weights are packed, which a batch pays back if it was not done before, and
-    #             outputs transposed (1 cycle a number, 2.5 if spaced)
+    #   CHANNELS  no junk, images merge: channels_cost()
     #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
     # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
-    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
-    cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
+    cdef double by_pixels = pixels_cost(s), by_channels = channels_cost(s, prepacked), by_groups = INFINITY
     cdef double products = s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
-    cdef double targets = s.m * <double> s.v.target * s.h.target, sources = s.c * <double> s.v.source * s.h.source
-    cdef Py_ssize_t bands
-    cdef bint spaced = s.h.spacing > 1
-    cdef double by_pixels, by_channels, by_groups = INFINITY
-    by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
-    if s.m == 1:
-        by_pixels *= 2          # every multiply-add loads across two cache lines
+    cdef double outer = s.target_image / s.groups + s.c * <double> s.v.source * s.h.source
+    if s.groups > 1 and (s.c * span(&s.h, positions(&s.h, 0)) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
+                         <= PLANE_BYTES):
+        by_groups = (s.m * products * 1.1 + outer * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
+    if is_merged(s):
+        # A few channels, which would not fill a vector, are better rows of the tile.
+        by_groups = INFINITY
+        by_channels *= 1.5 if s.m <= LANES else 1.0
+        if s.m >= MAX_LANES:
+            by_pixels = INFINITY
+        if s.v.taps * s.h.taps == 0:
+            by_pixels = by_channels = INFINITY      # a plan that fills rows
+    s.cost = smaller_double(smaller_double(by_pixels, by_channels), by_groups)
+    if by_groups < by_pixels and by_groups < by_channels:
+        return GROUPS
+    return CHANNELS if by_channels < by_pixels else PIXELS
+
+
+cdef inline double pixels_cost(const Sum* s) noexcept nogil:
+    # PIXELS: what choose_lanes() compares.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), bands
+    cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
+    cdef double targets = s.target_image / s.groups, sources = s.c * <double> s.v.source * s.h.source
+    cdef double by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
+    if s.m < 4:
+        by_pixels *= 1 + 1.0 / s.m      # each load serves as many multiply-adds, and most cross two cache lines
     by_pixels *= ceil_div(places, LANES) * LANES / <double> places
-    if s.weight_m < s.weight_c:
+    if s.weight_m < s.weight_c and not is_merged(s):
         # Scattered ones again for each band, where they don't stay near.
         bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) and s.weight_m > 1 else 1
         by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
-    by_pixels += targets * (2.0 if spaced else 0.1) + sources * (1.2 if s.h.step > 1 else 0.15)
+    by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
+    by_pixels += sources * (1.2 if s.h.step > 1 else 0.15)
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
     if sums_by_chunks(s):
         # Nothing is junk but in the last vector of a task; weights are read once for many pixels.
@@ -263,15 +326,7 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
         # Tiles of their own, without a copy; strips that pass the end of a row do some outputs twice.
         by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + 1.3 * s.v.taps * s.h.taps)
                            * (1 if s.h.step == 1 else 1.5))
-    by_channels = ceil_div(s.m, LANES) * s.c * choose_skips(s)
-    by_channels += targets * (2.5 if spaced else 1.0)
-    if s.n == 1 and not prepacked:
-        by_channels += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
-    if s.groups > 1 and s.c * span(&s.h, columns) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real) <= PLANE_BYTES:
-        by_groups = (s.m * products * 1.1 + (sources + targets) * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
-    if by_groups < by_pixels and by_groups < by_channels:
-        return GROUPS
-    return CHANNELS if by_channels < by_pixels else PIXELS
+    return by_pixels
 
 
 cdef inline bint may_overrun(const Sum* s) noexcept nogil:
@@ -286,7 +341,7 @@ cdef inline bint may_overrun(const Sum* s) noexcept nogil:
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Every output is one sum in a fixed order, so the cut may depend on the thread count.
     if s.lanes != CHANNELS:
-        s.skip_v = s.skip_h = False
+        s.zipped = s.skip_v = s.skip_h = False
     s.chunked = s.lanes == PIXELS and sums_by_chunks(s)
     if s.lanes == CHANNELS:
         cut_for_channels(s, threads)
@@ -296,8 +351,8 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
         cut_for_pixels(s, threads)
     s.image_blocks = ceil_div(s.n, s.images)
     s.tasks = s.image_blocks * s.groups * s.row_bands * s.column_bands * s.m_parts if s.m else 0
-    shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns, may_overrun(s),
-                 s.skip_v, s.skip_h)
+    shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns,
+                 may_overrun(s) or gathers_source(s), s.skip_v, s.skip_h)
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = s.packed_m * s.depth
     s.packed_numbers = s.groups * s.packed_group
@@ -347,31 +402,51 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
             s.band_rows = ceil_div(rows, wanted)
     s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
     s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
-    s.packed_m = 0
+    s.packed_m = ceil_div(s.m, LANES) * LANES if is_merged(s) else 0
     blocks *= s.row_bands
     s.m_parts = 1
     if 0 < blocks < threads:
         s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
 
 
+cdef inline Py_ssize_t most_pixels(const Sum* s) noexcept nogil:
+    # CHANNELS: of a pass in a task.
+    return MAX_PIXELS // 2 if s.zipped else MAX_PIXELS
+
+
+cdef inline bint gathers_source(const Sum* s) noexcept nogil:
+    # CHANNELS: whether a tile reads from more pages than a first-level TLB holds, often enough (for each block of
+    # channels in each pass) to pay for a copy that lies closer together.
+    return (s.lanes == CHANNELS and s.c >= 64 and s.v.source * s.h.source * <Py_ssize_t> sizeof(real) > 2 * 4096
+            and s.v.passes * s.h.passes * s.vectors >= 16)
+
+
+cdef inline Py_ssize_t source_budget(const Sum* s) noexcept nogil:
+    # CHANNELS: positions of all channels that a second-level cache holds between two blocks of weights.
+    cdef Py_ssize_t bytes = <Py_ssize_t> sizeof(real) * larger(s.c, 1)
+    if gathers_source(s) or needs_copy(&s.v, &s.h, s.skip_v, s.skip_h):
+        return PLANE_BYTES // bytes
+    return SOURCE_BYTES * larger(s.v.taps * s.h.taps // (s.v.passes * s.h.passes), 1) // bytes
+
+
 cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
-    # Blocks of at most MAX_PIXELS pixels: bands, or several small images, of which the source fits PLANE_BYTES or
-    # SOURCE_BYTES. Threads share out the output channels where all have full tiles of them, since the weights are
-    # most of what is read then; else thinner blocks.
-    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room = MAX_PIXELS, blocks, wanted
-    cdef bint copied = needs_copy(&s.v, &s.h, s.skip_v, s.skip_h)
-    cdef Py_ssize_t budget = PLANE_BYTES if copied else SOURCE_BYTES * larger(s.v.taps * s.h.taps, 1)
-    budget = budget // <Py_ssize_t> sizeof(real) // larger(s.c, 1)
+    # Blocks of at most most_pixels(): bands, or several small images, whose source fits source_budget(). Threads share
+    # out the output channels where all have full tiles of them, since the weights are most of what is read then; else
+    # thinner blocks.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, most, blocks, wanted
+    cdef Py_ssize_t budget
     s.vectors = larger(ceil_div(s.m, LANES), 1)
-    room = smaller(room, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace)
+    s.zipped = s.h.spacing == s.h.passes == 2
+    budget, most = source_budget(s), most_pixels(s)
+    room = smaller(most, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace)
     s.band_columns = band_for(columns, room, STRIP * LANES)
     s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
-    room = smaller(MAX_PIXELS // s.band_columns, (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace)
+    room = smaller(most // s.band_columns, (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace)
     s.band_rows = band_for(rows, room, 1)
     s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
     s.images = 1
     if s.row_bands * s.column_bands == 1:
-        room = smaller(MAX_PIXELS // larger(rows * columns, 1), budget // (span(&s.v, rows) * span(&s.h, columns)))
+        room = smaller(most // larger(rows * columns, 1), budget // (span(&s.v, rows) * span(&s.h, columns)))
         s.images = band_for(s.n, room, 1)
     blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
     s.m_parts = 1
@@ -397,3 +472,13 @@ cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
 cdef inline Py_ssize_t block_start(const Sum* s, Py_ssize_t block) noexcept nogil:
     # CHANNELS: the first channel of a block.
     return block * s.vectors // s.m_blocks * LANES
+
+
+cdef inline Py_ssize_t packed_blocks(const Sum* s) noexcept nogil:
+    # Of a group; merged passes with pixels in the lanes make a single one.
+    return s.m_blocks if s.lanes == CHANNELS else 1
+
+
+cdef inline Py_ssize_t first_channel(const Sum* s, Py_ssize_t block) noexcept nogil:
+    # Of a block that a task of either kind covers, or s.m.
+    return smaller(block_start(s, block) if s.lanes == CHANNELS else block * ROWS, s.m)

@@ -40,8 +40,8 @@ cdef inline void read_source(Planes* planes, const Axis* v, const Axis* h, Py_ss
 
 cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_ssize_t channels,
                               Py_ssize_t images, Py_ssize_t source_image, Py_ssize_t band_rows, Py_ssize_t band_columns,
-                              bint may_overrun, bint skip_v, bint skip_h) noexcept nogil:
-    if not (may_overrun or needs_copy(v, h, skip_v, skip_h)):
+                              bint copied, bint skip_v, bint skip_h) noexcept nogil:
+    if not (copied or needs_copy(v, h, skip_v, skip_h)):
         read_source(planes, v, h, source_image)
         return
     planes.copied, planes.place = True, 1

@@ -57,16 +57,17 @@ cdef extern from *:
     #else
       #include <string.h>
     #endif
-    static inline void store_lanes(real *p, vec a, Py_ssize_t count) {
+    static inline void store_between(real *p, vec a, Py_ssize_t first, Py_ssize_t last) {
     #if defined(__AVX512F__)
-      PYCONV_STORE_MASKED(p, (1u << count) - 1, a);
+      PYCONV_STORE_MASKED(p, (1u << last) - (1u << first), a);
     #else
-      if (count == PYCONV_LANES)
+      if (last - first == PYCONV_LANES)
         *(vec *)p = a;
       else
-        memcpy(p, &a, count * sizeof(real));
+        memcpy(p + first, (const real *)&a + first, (last - first) * sizeof(real));
     #endif
     }
+    static inline void store_lanes(real *p, vec a, Py_ssize_t count) { store_between(p, a, 0, count); }
     static inline vec splat(real a) { return a - (vec){0}; }
     #define fetch(p) __builtin_prefetch(p)
 
@@ -179,6 +180,7 @@ cdef extern from *:
         STRIP                       # vectors across the flatter tiles that leftover rows use
     vec splat(real a) noexcept nogil
     void fetch(const real* p) noexcept nogil            # its cache line, wherever p points: it will be read soon
+    void store_between(real* p, vec a, Py_ssize_t first, Py_ssize_t last) noexcept nogil    # p[i] = a[i], first < last
     void store_lanes(real* p, vec a, Py_ssize_t count) noexcept nogil       # the first `count` numbers, 1 to LANES
     vec zip_low(vec a, vec b) noexcept nogil            # a[0], b[0], a[1], b[1], ... from the lower halves
     vec zip_high(vec a, vec b) noexcept nogil           # the same from the upper halves
