@@ -101,8 +101,9 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     width = ceil_div(w.vectors, w.panels) * LANES
     bytes_of_tile = POINTS * (w.c_blocks * LANES + width) * sizeof(real)
     wanted = smaller(larger(BLOCK_BYTES // bytes_of_tile, LEAST_TILES), MOST_TILES)
-    # U that is used only once had better not be kept either.
-    w.staged = is_large(w) or (not made and rows * w.across <= MOST_TILES and w.panels >= threads)
+    # U that is used only once had better not be kept either. (Threads would meet twice for every group.)
+    w.staged = is_large(w) or (not made and rows * w.across <= MOST_TILES and w.panels >= threads
+                               and (w.groups == 1 or threads == 1))
     if w.staged:
         wanted = MOST_TILES
     if 4 * w.across > 5 * wanted:
