@@ -49,8 +49,8 @@ GEOMETRY = [
     Fault("pyx/geometry.pxd", "        a += axis.spacing\n", "        a = -a\n", "phase of a negative remainder"),
     Fault(
         "pyx/geometry.pxd",
-        "return ceil_div(larger(axis.target - a, 0), axis.spacing)",
-        "return larger(axis.target - a, 0) // axis.spacing",
+        "return ceil_div(larger(axis.target + axis.offset - a, 0), axis.spacing)",
+        "return larger(axis.target + axis.offset - a, 0) // axis.spacing",
         "leftover rows of a stride forgotten",
     ),
     Fault("pyx/geometry.pxd", "return q < count and", "return q + 1 < count and", "tap of a single position dropped"),
@@ -160,15 +160,33 @@ KERNELS = [
     ),
     Fault(
         "pyx/correlation.pxd",
-        "count = larger(smaller(columns - column, width - done), 0)",
-        "count = larger(smaller(columns - column - 1, width - done), 0)",
+        "width - done), 0)\n        for r in range(R):\n            line = strip +",
+        "width - done), 0) - 1\n        for r in range(R):\n            line = strip +",
         "last pixel of a row not written",
     ),
     Fault(
         "pyx/correlation.pxd",
-        "weights + m * s.weight_m, start, depth, bias + m,",
-        "weights + m * s.weight_m, start, depth, bias,",
+        "rows_of, start, depth, bias + m, target,",
+        "rows_of, start, depth, bias, target,",
         "bias of the first tile for all tiles",
+    ),
+    Fault(
+        "pyx/strips.pxd",
+        "if i == 0 else s.tiles.more[V]",
+        "if i >= 0 else s.tiles.more[V]",
+        "sum of the last chunk for that of all",
+    ),
+    Fault(
+        "pyx/strips.pxd",
+        "j += channel - smaller(first + j, s.m - ROWS)",
+        "j += channel - first - j",
+        "channels of the last tile counted from where it would begin",
+    ),
+    Fault(
+        "pyx/strips.pxd",
+        "planes = k.planes + (at + done) // columns * s.planes.image",
+        "planes = k.planes",
+        "pixels of the first picture for those of all",
     ),
     Fault(
         "pyx/depthwise.pxd",
@@ -177,9 +195,9 @@ KERNELS = [
         "depthwise kernel transposed",
     ),
     Fault(
-        "pyx/correlation.pxd",
-        "to + (a + k.row * s.v.spacing) * s.h.target",
-        "to + (a + k.row) * s.h.target",
+        "pyx/channels.pxd",
+        "(a + (k.row + row) * s.v.spacing) * s.h.target + b",
+        "(a + k.row + row * s.v.spacing) * s.h.target + b",
         "bands of a strided gradient put in the wrong rows",
     ),
     Fault(

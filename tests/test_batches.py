@@ -37,6 +37,7 @@ FAMILIES = {
     "small pictures, long sums": layer(290, 33, (4, 5)),
     "one pixel": layer(65, 49, (1, 1), (1, 1)),
     "pointwise": layer(35, 34, (20, 21), (1, 1)),
+    "pointwise, long sums": layer(140, 139, (10, 11), (1, 1)),
     "pointwise, strided": layer(35, 34, (20, 21), (1, 1), stride=(2, 2)),
     "strided": layer(20, 21, (25, 26), stride=(2, 3)),
     "dilated": layer(9, 17, (30, 31), dilation=(2, 3)),

@@ -19,6 +19,7 @@ import geometries
 from children import python
 from kernel_calls import conv_calls, other_calls, pool_calls, winograd_calls
 from pyconv import _kernels
+from test_exact_integers import TRAPS
 from tolerance import assert_near
 
 FORBIDDEN, READ_ONLY, PAGE = 0, 1, mmap.PAGESIZE
@@ -55,22 +56,30 @@ def walk(isa: str, kind: str, first: int, count: int) -> None:
     dtype = np.dtype(kind).type
     for seed in range(first, first + count):
         case, pool = geometries.conv(seed, transposed=seed % 3 == 0), geometries.pool(seed)
-        for source, calls in (
-            (case, conv_calls(case, dtype, isa)),
-            (case, winograd_calls(case, dtype, isa)),
-            (pool, pool_calls(pool, dtype, isa)),
-            (seed, other_calls(seed, dtype, isa)),
-        ):
-            for call in calls:
-                print(f"{call.name} of {source}", flush=True)
-                for at_end in (True, False):
-                    inputs = {k: a if a is None else Guarded(a, at_end).write_protect() for k, a in call.inputs.items()}
-                    outputs = {k: Guarded(a, at_end) for k, a in call.garbage().items()}
-                    arrays = {k: a if a is None else a.array for k, a in inputs.items()}
-                    call.run(call.geometry, arrays, {k: a.array for k, a in outputs.items()}, 1 + seed % 2)
-                    for name, expected in call.expected.items():
-                        assert_near(outputs[name].array, expected, call.atol, f"{name} by {call.name} of {source}")
+        threads = 1 + seed % 2
+        make_guarded(case, [*conv_calls(case, dtype, isa), *winograd_calls(case, dtype, isa)], threads)
+        make_guarded(pool, pool_calls(pool, dtype, isa), threads)
+        make_guarded(seed, other_calls(seed, dtype, isa), threads)
     print("walked", flush=True)
+
+
+def walk_traps(isa: str, kind: str) -> None:
+    """The same for the geometries that have a name, in which each of the kernels has a part."""
+    for trap in TRAPS:
+        make_guarded(trap.id, conv_calls(trap.values[0], np.dtype(kind).type, isa), 2)
+    print("walked", flush=True)
+
+
+def make_guarded(source, calls, threads):
+    for call in calls:
+        print(f"{call.name} of {source}", flush=True)
+        for at_end in (True, False):
+            inputs = {k: a if a is None else Guarded(a, at_end).write_protect() for k, a in call.inputs.items()}
+            outputs = {k: Guarded(a, at_end) for k, a in call.garbage().items()}
+            arrays = {k: a if a is None else a.array for k, a in inputs.items()}
+            call.run(call.geometry, arrays, {k: a.array for k, a in outputs.items()}, threads)
+            for name, expected in call.expected.items():
+                assert_near(outputs[name].array, expected, call.atol, f"{name} by {call.name} of {source}")
 
 
 needs_mprotect = pytest.mark.skipif(
@@ -83,7 +92,18 @@ needs_mprotect = pytest.mark.skipif(
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 @pytest.mark.parametrize("isa", RUNS_HERE)
 def test_no_kernel_steps_outside_its_arrays(isa, kind, part):
-    result = python(f"import test_bounds; test_bounds.walk({isa!r}, {kind!r}, {90_000 + 200 * part}, 200)")
+    walk_of("walk", isa, kind, 90_000 + 200 * part, 200)
+
+
+@needs_mprotect
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("isa", RUNS_HERE)
+def test_no_kernel_steps_outside_its_arrays_where_that_is_likely(isa, kind):
+    walk_of("walk_traps", isa, kind)
+
+
+def walk_of(name, *arguments):
+    result = python(f"import test_bounds; test_bounds.{name}{arguments!r}")
     lines = result.stdout.splitlines() or ["(nothing)"]
     assert result.returncode == 0 and lines[-1] == "walked", (
         f"exit {result.returncode} in {lines[-1]}\n{result.stderr[-2000:]}"

@@ -33,6 +33,7 @@ LARGE = [
     conv("one large picture", 1, 5, 13, (61, 67)),
     conv("a batch", 5, 17, 33, (19, 23)),
     conv("many channels, one pixel", 7, 300, 260, (1, 1), (1, 1), pad=0),
+    conv("long sums over rows", 3, 150, 43, (12, 13), (1, 1), pad=0),
     conv("many small pictures", 37, 24, 19, (6, 5)),
     conv("depthwise", 3, 45, 45, (40, 41), groups=45),
     conv("grouped", 2, 60, 66, (21, 22), groups=6),
