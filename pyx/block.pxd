@@ -4,7 +4,8 @@
 # target.
 
 from geometry cimport larger, smaller
-from plan cimport CHUNK, STRIP_CHUNK, Sum, most_pixels, strip_numbers
+from cut cimport most_pixels, strip_numbers
+from plan cimport CHUNK, STRIP_CHUNK, Sum
 from plane cimport planes_size
 from runs cimport MAX_RUNS
 from tile cimport CHANNELS, Term

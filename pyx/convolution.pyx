@@ -16,8 +16,10 @@ from depthwise_walk cimport DepthWalk, carve_depth_walk, cut_depth_walk, run_dep
 from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, cut_dots, run_dots
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
-from plan cimport (Sum, can_merge, carve_tables, choose_lanes, cut_into_tasks, describe_forward,
-                   describe_input_gradient, fill_tables, is_depthwise, is_merged, packed_blocks, packs_chunks)
+from choose cimport choose_lanes
+from cut cimport cut_into_tasks
+from plan cimport (Sum, can_merge, carve_tables, describe_forward, describe_input_gradient, fill_tables, is_depthwise,
+                   is_merged, packed_blocks, packs_chunks)
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, MAX_LANES, real, splat, vec
 from weight_gradient cimport (Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, is_matrix_product,

@@ -151,7 +151,7 @@ cdef inline Py_ssize_t count_stretches(const Axis* axis, bint skip) noexcept nog
 
 
 cdef inline void choose_walk_skips(Sum* s) noexcept nogil:
-    # As choose_skips() of plan.pxd.
+    # As choose_skips() of choose.pxd.
     cdef bint v = worth_skipping(&s.v), h = worth_skipping(&s.h), skip_v, skip_h
     cdef double bar = 0.98 * walk_work(s, False, False), work
     cdef Py_ssize_t most = TABLE_BYTES // (CHUNK * <Py_ssize_t> sizeof(Term))

@@ -1,0 +1,149 @@
+# What lies in the lanes of the tile, forward and in the input gradient: estimates of what each of the three ways costs.
+
+from libc.math cimport INFINITY
+
+from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
+from plan cimport MAX_PIXELS, PLANE_BYTES, Sum, is_depthwise, is_merged, packs_kernels, phase_run, sums_by_chunks
+from runs cimport MAX_RUNS, Run, list_runs, worth_skipping
+from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
+from vector cimport LANES, MAX_LANES, ROWS, real
+
+
+cdef inline double work_along(const Axis* axis, Py_ssize_t lanes) noexcept nogil:
+    # Positions times taps of all passes; with `lanes`, vectors times taps, rows following each other across the reach.
+    cdef Py_ssize_t a, count
+    cdef double work = 0
+    for a in range(axis.passes):
+        count = positions(axis, a)
+        if lanes == 1:
+            work += <double> taps_of_pass(axis, a) * count
+        else:
+            work += taps_of_pass(axis, a) * smaller_double((count + axis.reach) / <double> lanes,
+                                                           ceil_div(count, lanes))
+    return work
+
+
+cdef inline double smaller_double(double a, double b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline double tap_work(const Sum* s, Py_ssize_t images, bint skip_v, bint skip_h) noexcept nogil:
+    # Pixels times taps per image with channels in the lanes, in tiles of ROWS pixels; infinite for too many runs.
+    cdef Run v_runs[MAX_RUNS]
+    cdef Run h_runs[MAX_RUNS]
+    cdef Py_ssize_t a, b, i, j, v_count, h_count, pixels
+    cdef double work = 0
+    for a in range(s.v.passes):
+        v_count = list_runs(v_runs, &s.v, a, 0, positions(&s.v, a), skip_v)
+        for b in range(s.h.passes):
+            h_count = list_runs(h_runs, &s.h, b, 0, positions(&s.h, b), skip_h)
+            if v_count > MAX_RUNS or h_count > MAX_RUNS:
+                return INFINITY
+            for i in range(v_count):
+                for j in range(h_count):
+                    pixels = images * (v_runs[i].end - v_runs[i].start) * (h_runs[j].end - h_runs[j].start)
+                    work += (<double> ceil_div(pixels, ROWS) * ROWS * (v_runs[i].last - v_runs[i].first)
+                             * (h_runs[j].last - h_runs[j].first))
+    return work / images
+
+
+cdef inline double choose_skips(Sum* s) noexcept nogil:
+    # Along which axes to work by runs, and the tap_work() that remains. It must save more than its tables cost; along
+    # both axes nothing has to be padded either.
+    cdef Py_ssize_t images = larger(smaller(s.n, MAX_PIXELS // larger(positions(&s.v, 0) * positions(&s.h, 0), 1)), 1)
+    cdef bint v = worth_skipping(&s.v), h = worth_skipping(&s.h), skip_v, skip_h
+    cdef double best = tap_work(s, images, False, False), bar = 0.98 * best, work
+    s.skip_v = s.skip_h = False
+    for skip_v in range(2):
+        for skip_h in range(2):
+            if (skip_v and not v) or (skip_h and not h) or not (skip_v or skip_h):
+                continue
+            work = tap_work(s, images, skip_v, skip_h)
+            if work < bar:
+                s.skip_v, s.skip_h, best, bar = skip_v, skip_h, work, work
+    return best
+
+
+cdef inline bint is_far(const Sum* s) noexcept nogil:
+    # Whether the weights are too many for a second-level cache.
+    return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) > 1024 * 1024
+
+
+cdef inline double packing_cost(const Sum* s) noexcept nogil:
+    # Cycles per weight to put channels m into lanes (panel.pxd), and more where they do not stay in L2 meanwhile.
+    cdef double cost = 2.5      # one by one
+    if is_merged(s):
+        cost = 0.15 + 5.0 / phase_run(s)
+    elif s.weight_m == 1:
+        cost = 0.15             # they are neighbours
+    elif s.weight_m > s.weight_c:
+        cost = 0.5              # squares, transposed
+    elif packs_kernels(s):
+        cost = 0.6              # whole kernels
+    return cost + (0.7 if is_far(s) else 0.0)
+
+
+cdef inline double pixels_cost(const Sum* s) noexcept nogil:
+    # PIXELS: what choose_lanes() compares.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), bands
+    cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
+    cdef double targets = s.target_image / s.groups, sources = s.c * <double> s.v.source * s.h.source
+    cdef double by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
+    if s.m < 4:
+        by_pixels *= 1 + 1.0 / s.m      # each load serves as many multiply-adds, and most cross two cache lines
+    by_pixels *= ceil_div(places, LANES) * LANES / <double> places
+    if s.weight_m < s.weight_c and not is_merged(s):
+        # Scattered ones again for each band, where they don't stay near.
+        bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) and s.weight_m > 1 else 1
+        by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
+    by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
+    by_pixels += sources * (1.2 if s.h.step > 1 else 0.15)
+    by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
+    if sums_by_chunks(s):
+        # Nothing is junk but in the last vector of a task; weights are read once for many pixels.
+        by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, 1) / LANES + 0.3 * targets
+    if is_depthwise(s):
+        # Tiles of their own, without a copy; strips that pass the end of a row do some outputs twice.
+        by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + 1.3 * s.v.taps * s.h.taps)
+                           * (1 if s.h.step == 1 else 1.5))
+    return by_pixels
+
+
+cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
+    # CHANNELS: what choose_lanes() compares. Weights are packed, which a batch pays back if it was not done before, and
+    # outputs transposed (1 cycle a number, 2.5 if spaced), or stored in pieces if passes are merged.
+    cdef double cost = 2.5 if s.h.spacing > 2 else 1.0
+    if is_merged(s):
+        cost = 1.5 if s.h.phases == 2 else 0.3 + 8.0 / s.h.phases
+    cost *= s.target_image / s.groups
+    if s.n == 1 and not prepacked:
+        cost += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
+    return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s)
+
+
+cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
+    # What lies in the lanes: what costs fewest cycles per image and group, a multiply-add of vectors being one.
+    #   PIXELS    junk between two rows and behind the last; a task per group; a stride splits inputs (1.2 cycles a
+    #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
+    #             take 1.9 cycles a number on their way from memory
+    #   CHANNELS  no junk, images merge: channels_cost()
+    #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
+    # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
+    cdef double by_pixels = pixels_cost(s), by_channels = channels_cost(s, prepacked), by_groups = INFINITY
+    cdef double products = s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
+    cdef double outer = s.target_image / s.groups + s.c * <double> s.v.source * s.h.source
+    if s.groups > 1 and (s.c * span(&s.h, positions(&s.h, 0)) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
+                         <= PLANE_BYTES):
+        by_groups = (s.m * products * 1.1 + outer * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
+    if is_merged(s):
+        # A few channels, which would not fill a vector, are better rows of the tile.
+        by_groups = INFINITY
+        by_channels *= 1.5 if s.m <= LANES else 1.0
+        if s.m >= MAX_LANES:
+            by_pixels = INFINITY
+        if s.v.taps * s.h.taps == 0:
+            by_pixels = by_channels = INFINITY      # a plan that fills rows
+    s.cost = smaller_double(smaller_double(by_pixels, by_channels), by_groups)
+    if by_groups < by_pixels and by_groups < by_channels:
+        return GROUPS
+    return CHANNELS if by_channels < by_pixels else PIXELS

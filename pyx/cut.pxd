@@ -1,0 +1,154 @@
+# How a sum is cut into tasks: blocks of images, rows and columns whose source stays in a second-level cache, and parts
+# of the output channels, enough of them for all threads.
+
+from geometry cimport ceil_div, larger, positions, smaller, span
+from plan cimport MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_merged, sums_by_chunks
+from plane cimport needs_copy, shape_planes
+from tile cimport CHANNELS, PIXELS
+from vector cimport LANES, PANEL, ROWS, STRIP, real
+
+
+cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t least) noexcept nogil:
+    # Length of equal bands of `count` positions, each at most `room` (but at least `least`) long.
+    cdef Py_ssize_t length = smaller(larger(room, larger(least, 1)), larger(count, 1))
+    return ceil_div(larger(count, 1), ceil_div(larger(count, 1), length))
+
+
+cdef inline bint may_overrun(const Sum* s) noexcept nogil:
+    # Whether strips of pixels read beyond the last place of their planes: not if every band holds at least a vector, so
+    # that its last strip can move left. (The last band may be a single row.) Pieces of rows are copied all the same
+    # where many outputs read them: they lie closer together then.
+    cdef Py_ssize_t last = positions(&s.h, 0) - (s.column_bands - 1) * s.band_columns
+    return (s.lanes == PIXELS and not s.depthwise and not s.chunked
+            and (last < LANES or (s.column_bands > 1 and s.m >= 4 * ROWS)))
+
+
+cdef inline bint gathers_source(const Sum* s) noexcept nogil:
+    # CHANNELS: whether a tile reads from more pages than a first-level TLB holds, often enough (for each block of
+    # channels in each pass) to pay for a copy that lies closer together.
+    return (s.lanes == CHANNELS and s.c >= 64 and s.v.source * s.h.source * <Py_ssize_t> sizeof(real) > 2 * 4096
+            and s.v.passes * s.h.passes * s.vectors >= 16)
+
+
+cdef inline Py_ssize_t source_budget(const Sum* s) noexcept nogil:
+    # CHANNELS: positions of all channels that a second-level cache holds between two blocks of weights.
+    cdef Py_ssize_t bytes = <Py_ssize_t> sizeof(real) * larger(s.c, 1)
+    if gathers_source(s) or needs_copy(&s.v, &s.h, s.skip_v, s.skip_h):
+        return PLANE_BYTES // bytes
+    return SOURCE_BYTES * larger(s.v.taps * s.h.taps // (s.v.passes * s.h.passes), 1) // bytes
+
+
+cdef inline Py_ssize_t most_pixels(const Sum* s) noexcept nogil:
+    # CHANNELS: of a pass in a task.
+    return MAX_PIXELS // 2 if s.zipped else MAX_PIXELS
+
+
+cdef inline Py_ssize_t strip_numbers(const Sum* s) noexcept nogil:
+    # Of the sums of a task: a tile of channels at least.
+    cdef Py_ssize_t width = PANEL * LANES
+    return larger(STRIP_SUMS, ROWS * ceil_div(s.images * s.band_columns, width) * width) if s.chunked else 0
+
+
+cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Pieces of a picture, or several pictures; threads share out the output channels if these are few and don't come
+    # out even.
+    cdef Py_ssize_t columns = positions(&s.h, 0), blocks
+    s.band_rows = s.row_bands = 1
+    s.band_columns = band_for(columns, STRIP_PIXELS, STRIP * LANES)
+    s.column_bands = ceil_div(columns, s.band_columns)
+    s.images = band_for(s.n, STRIP_PIXELS // columns, 1)
+    blocks = ceil_div(s.n, s.images) * s.groups * s.column_bands
+    s.m_blocks = ceil_div(s.m, ROWS)
+    s.m_parts = 1
+    if blocks < 4 * threads and (blocks % threads or s.n % s.images or columns % s.band_columns):
+        s.m_parts = smaller(threads, s.m_blocks)
+    s.packed_m = 0
+
+
+cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
+    cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
+    cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
+    s.images = 1
+    s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
+    if s.depthwise:
+        s.band_columns = columns
+    room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace
+    s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
+    s.band_rows = band_for(rows, room, 1)
+    blocks = s.n * s.groups * s.column_bands
+    if blocks and rows > 1:
+        # As many bands as give every thread the same number of them.
+        wanted = larger(ceil_div(rows, s.band_rows), 1)
+        if blocks * wanted < 4 * threads:
+            while (blocks * wanted) % threads and wanted * 4 <= rows:
+                wanted += 1
+            s.band_rows = ceil_div(rows, wanted)
+    s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
+    s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
+    s.packed_m = ceil_div(s.m, LANES) * LANES if is_merged(s) else 0
+    blocks *= s.row_bands
+    s.m_parts = 1
+    if 0 < blocks < threads:
+        s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
+
+
+cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Blocks of at most most_pixels(): bands, or several small images, whose source fits source_budget(). Threads share
+    # out the output channels where all have full tiles of them, since the weights are most of what is read then; else
+    # thinner blocks.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, most, blocks, wanted
+    cdef Py_ssize_t budget
+    s.vectors = larger(ceil_div(s.m, LANES), 1)
+    s.zipped = s.h.spacing == s.h.passes == 2
+    budget, most = source_budget(s), most_pixels(s)
+    room = smaller(most, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace)
+    s.band_columns = band_for(columns, room, STRIP * LANES)
+    s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
+    room = smaller(most // s.band_columns, (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace)
+    s.band_rows = band_for(rows, room, 1)
+    s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
+    s.images = 1
+    if s.row_bands * s.column_bands == 1:
+        room = smaller(most // larger(rows * columns, 1), budget // (span(&s.v, rows) * span(&s.h, columns)))
+        s.images = band_for(s.n, room, 1)
+    blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
+    s.m_parts = 1
+    while blocks * s.m_parts < 4 * threads and blocks * s.m_parts % threads and (s.m_parts + 1) * PANEL <= s.vectors:
+        s.m_parts += 1
+    if 0 < blocks * s.m_parts < 4 * threads and blocks * s.m_parts % threads:
+        s.m_parts = 1
+        if s.images > 1:
+            s.images = band_for(s.n, smaller(s.images, s.n * s.groups // threads), 1)
+        elif rows > 1:
+            wanted = s.row_bands
+            while (blocks // s.row_bands * wanted) % threads and wanted * 2 <= rows:
+                wanted += 1
+            s.band_rows = ceil_div(rows, wanted)
+            s.row_bands = ceil_div(rows, s.band_rows)
+    # An even number of blocks, so that two parts are equal; packed weights serve any number of threads.
+    s.m_blocks = ceil_div(s.vectors, PANEL)
+    if s.m_blocks > 1:
+        s.m_blocks += s.m_blocks % 2
+    s.packed_m = s.vectors * LANES
+
+
+cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Every output is one sum in a fixed order, so the cut may depend on the thread count.
+    if s.lanes != CHANNELS:
+        s.zipped = s.skip_v = s.skip_h = False
+    s.chunked = s.lanes == PIXELS and sums_by_chunks(s)
+    if s.lanes == CHANNELS:
+        cut_for_channels(s, threads)
+    elif s.chunked:
+        cut_into_strips(s, threads)
+    else:
+        cut_for_pixels(s, threads)
+    s.image_blocks = ceil_div(s.n, s.images)
+    s.tasks = s.image_blocks * s.groups * s.row_bands * s.column_bands * s.m_parts if s.m else 0
+    shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns,
+                 may_overrun(s) or gathers_source(s), s.skip_v, s.skip_h)
+    s.depth = s.c * s.v.taps * s.h.taps
+    s.packed_group = s.packed_m * s.depth
+    s.packed_numbers = s.groups * s.packed_group
