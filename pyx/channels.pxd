@@ -243,8 +243,8 @@ cdef inline void unpack_zipped(const Sum* s, const Block* k, Py_ssize_t a, Py_ss
 cdef inline void store_pieces(const Sum* s, const real* sums, Py_ssize_t width, Py_ssize_t columns, Py_ssize_t count,
                               real* target, Py_ssize_t x) noexcept nogil:
     # `count` horizontal phases of each pixel of a row, the first to target[x].
-    cdef Py_ssize_t column, j, last
-    for column in range(columns):
+    cdef Py_ssize_t _, j, last
+    for _ in range(columns):
         j, last = larger(-x, 0), smaller(count, s.h.target - x)
         while j < last:
             store_lanes(target + x + j, (<const vec*> (sums + j))[0], smaller(LANES, last - j))
