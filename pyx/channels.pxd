@@ -198,8 +198,10 @@ cdef inline real* target_row(const Sum* s, const Block* k, Py_ssize_t a, Py_ssiz
                              Py_ssize_t row, real* target) noexcept nogil:
     # The row of the target that channel m of pass a writes from a row of the block, or NULL.
     # target: channel 0 of the group in the block's first image
-    cdef Py_ssize_t line = m // s.h.phases, channel = line // s.v.phases, phase = line - channel * s.v.phases
-    cdef Py_ssize_t y = (k.row + row) * s.v.spacing + a + phase - s.v.offset
+    cdef Py_ssize_t channel = m, y = (k.row + row) * s.v.spacing + a - s.v.offset
+    if is_merged(s):
+        channel = m // (s.v.phases * s.h.phases)
+        y += m // s.h.phases - channel * s.v.phases
     if not 0 <= y < s.v.target:
         return NULL
     return target + image * s.target_image + (channel * s.v.target + y) * s.h.target
