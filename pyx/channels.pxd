@@ -207,7 +207,7 @@ cdef inline real* target_row(const Sum* s, const Block* k, Py_ssize_t a, Py_ssiz
     return target + image * s.target_image + (channel * s.v.target + y) * s.h.target
 
 
-cdef inline void zip_row(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t width, Py_ssize_t line,
+cdef inline void zip_row(const Sum* s, const Block* k, Py_ssize_t width, Py_ssize_t line,
                          Py_ssize_t count, Py_ssize_t end) noexcept nogil:
     # Row `line` of the sums, into the rows k.to[0 .. count] of the target.
     cdef const Phase* f = &k.phases[0]
@@ -239,7 +239,7 @@ cdef inline void unpack_zipped(const Sum* s, const Block* k, Py_ssize_t a, Py_ss
         for row in range(rows):
             for i in range(lanes // step):
                 k.to[i] = target_row(s, k, a, m + i * step, image, row, target)
-            zip_row(s, k, m, width, image * rows + row, lanes // step, smaller(end, s.h.target))
+            zip_row(s, k, width, image * rows + row, lanes // step, smaller(end, s.h.target))
 
 
 cdef inline void store_pieces(const Sum* s, const real* sums, Py_ssize_t width, Py_ssize_t columns, Py_ssize_t count,
