@@ -36,6 +36,7 @@ TRAPS = [
     conv("unequal padding", stride=(2, 3), pad=(0, 1, 2, 1)),
     conv("padding on one side only", pad=(0, 3, 0, 0)),
     conv("kernel as large as the picture", kernel=(7, 6)),
+    conv("kernel as large as the picture, padding below and to the right only", kernel=(7, 6), pad=(0, 2, 0, 1)),
     conv("kernel larger than the picture", size=(3, 2), kernel=(7, 8), pad=(3, 3, 3, 4)),
     conv("taps that never meet the picture", size=(1, 1), kernel=(5, 5), pad=(2, 2, 2, 2)),
     conv("one pixel", size=(1, 1), kernel=(1, 1)),
