@@ -131,7 +131,7 @@ class SGD:
             fresh = bool(momentum) and buffer is None
             if fresh:
                 buffer = self._buffers[i] = np.empty_like(data)
-            _kernels.pointwise[data.dtype].descend(
+            _kernels.network[data.dtype].descend(
                 data,
                 as_ready(p.grad, data.dtype),
                 buffer if momentum else None,

@@ -312,13 +312,13 @@ PYTHON = [
         "True taken for 1 once a plan is kept",
     ),
     Fault(
-        "pyx/pointwise.pyx",
+        "pyx/pointwise.pxd",
         "g = g + d.momentum * buffer[i] if d.nesterov else buffer[i]",
         "g = buffer[i]",
         "Nesterov's step forgotten",
     ),
     Fault(
-        "pyx/pointwise.pyx",
+        "pyx/pointwise.pxd",
         "buffer[i] = g if d.fresh else",
         "buffer[i] = (1 - d.dampening) * g if d.fresh else",
         "first step damped",
@@ -343,4 +343,95 @@ PYTHON = [
     ),
 ]
 
-FAULTS = [*GEOMETRY, *KERNELS, *PYTHON]
+WINOGRAD = [
+    Fault(
+        "pyx/winograd_plan.pxd",
+        "w.top, w.left = 2 - g.pad_top, 2 - g.pad_left",
+        "w.top, w.left = g.pad_top, g.pad_left",
+        "padding of the input gradient taken for that of forward",
+    ),
+    Fault(
+        "pyx/winograd_plan.pxd",
+        "w.weight_m, w.weight_c = 9, 9 * w.m",
+        "w.weight_m, w.weight_c = 9 * w.c, 9",
+        "channels of the weight not exchanged in the input gradient",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "            if w.flipped:\n                g += 8 * LANES",
+        "            if w.flipped:\n                g += 7 * LANES",
+        "flipped kernel begins one tap late",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "for i in range(smaller(OUTPUTS, w.target_h - y)):",
+        "for i in range(OUTPUTS):",
+        "rows of a partial tile written beyond the picture",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "        memset(plane - b.before * LANES, 0, (end - y) * row * sizeof(real))",
+        "        memset(plane - b.before * LANES, 0, (end - y - 1) * row * sizeof(real))",
+        "last row of padding not written",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "    return not total <= LARGEST",
+        "    return False",
+        "numbers that are not finite left as they come",
+    ),
+    Fault(
+        "pyx/winograd_weight_gradient.pxd",
+        "sum_tile_of(vectors, start and tile == 0)",
+        "sum_tile_of(vectors, tile == 0)",
+        "sums of earlier stages forgotten",
+    ),
+    Fault(
+        "pyx/winograd_weight_gradient.pxd",
+        "    return not total <= LARGEST",
+        "    return False",
+        "weight gradients that are not finite left as they come",
+    ),
+]
+
+NETWORK = [
+    Fault(
+        "pyx/max_pool.pxd",
+        "better = (value > best) | (value != value)",
+        "better = value > best",
+        "NaN passed over in a maximum",
+    ),
+    Fault(
+        "pyx/max_pool.pxd",
+        "while done < count and x + reach <= row.end:",
+        "while done < count:",
+        "windows read beyond the end of the array",
+    ),
+    Fault(
+        "pyx/max_pool.pxd",
+        "labels.down, labels.right = g.dilation_h * g.iw, g.dilation_w",
+        "labels.down, labels.right = g.iw, 1",
+        "dilation forgotten in the place of a maximum",
+    ),
+    Fault(
+        "pyx/average_pool.pxd",
+        "return (w.bottom - w.top) * (w.right - w.left)",
+        "return g.kh * g.kw",
+        "padding counted in an average",
+    ),
+    Fault(
+        "pyx/normalization.pxd",
+        "    add_up(SQUARES, b, k, x, NULL, mean[k], &sum, &none)\n    var[k] = <real> (sum / (b.n * b.area))",
+        "    add_up(SQUARES, b, k, x, NULL, mean[k], &sum, &none)\n    var[k] = <real> (sum / (b.n * b.area - 1))",
+        "variance of a sample for that of the batch",
+    ),
+    Fault(
+        "pyx/normalization.pxd",
+        "share = <real> (sum / (b.n * b.area))",
+        "share = 0",
+        "gradient through the mean forgotten",
+    ),
+    Fault("pyx/softmax.pxd", "if k == right else 0", "if k == 0 else 0", "first class taken for the right one"),
+]
+
+FAULTS = [*GEOMETRY, *KERNELS, *WINOGRAD, *NETWORK, *PYTHON]

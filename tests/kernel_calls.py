@@ -159,7 +159,7 @@ def _taps(case: geometries.Pool, indices: np.ndarray) -> np.ndarray:
 
 def pointwise_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
     """Their first argument, the geometry of others, is ignored."""
-    pointwise, rng = _kernels.load("pointwise", dtype, isa), np.random.default_rng(seed)
+    network, rng = _kernels.load("network", dtype, isa), np.random.default_rng(seed)
     shape = (int(rng.integers(0, 200)) if seed % 20 else 300_000,)
     x, dy, buffer = (geometries.integers(rng, shape, dtype) for _ in range(3))
     passed = np.where(x > 0, -1, 0).astype(np.int8)
@@ -173,24 +173,24 @@ def pointwise_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
         p, buf = outputs.values()
         p[...], buf[...] = inputs["x"], inputs["buffer"]
         numbers = (fresh, lr, momentum, dampening, decay, nesterov, maximize)
-        pointwise.descend(p, inputs["dy"], buf, *numbers, threads)
+        network.descend(p, inputs["dy"], buf, *numbers, threads)
 
     def plain_step(geometry, inputs, outputs, threads):
         outputs["p"][...] = inputs["x"]
-        pointwise.descend(outputs["p"], inputs["dy"], None, False, lr, 0.0, 0.0, 0.0, False, maximize, threads)
+        network.descend(outputs["p"], inputs["dy"], None, False, lr, 0.0, 0.0, 0.0, False, maximize, threads)
 
     kept, none = np.zeros(1, np.intp), {"passed": None}
     expected = {"y": np.maximum(x, 0), "passed": passed}
-    yield _simple(lambda g, *rest: pointwise.rectify(*rest), "rectify", kept, {"x": x}, expected, dtype)
+    yield _simple(lambda g, *rest: network.rectify(*rest), "rectify", kept, {"x": x}, expected, dtype)
     yield _simple(
-        lambda g, *rest: pointwise.rectify(*rest[:2], None, rest[2]),
+        lambda g, *rest: network.rectify(*rest[:2], None, rest[2]),
         "rectify only",
         kept,
         {"x": x},
         {"y": expected["y"]},
         dtype,
     )
-    gradient, backward = {"dx": np.where(x > 0, dy, 0)}, lambda g, *rest: pointwise.rectify_backward(*rest)
+    gradient, backward = {"dx": np.where(x > 0, dy, 0)}, lambda g, *rest: network.rectify_backward(*rest)
     yield _simple(backward, "rectify backward", kept, {"dy": dy, "x": None, "passed": passed}, gradient, dtype)
     yield _simple(backward, "rectify backward from x", kept, {"dy": dy, "x": x, **none}, gradient, dtype)
     call = _simple(
@@ -205,7 +205,7 @@ def pointwise_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
 
 def normalization_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
     """Their first argument, the geometry of others, is ignored."""
-    module, rng = _kernels.load("normalization", dtype, isa), np.random.default_rng(seed)
+    module, rng = _kernels.load("network", dtype, isa), np.random.default_rng(seed)
     # Exact: means are 0, and quotients by few powers of two.
     n, c, rows, columns = (2 ** int(power) for power in rng.integers(0, 2 if seed % 2 else 5, 4))
     shape, kept = (n, c + seed % 3, rows, 2 * columns), np.zeros(1, np.intp)
@@ -237,7 +237,7 @@ def normalization_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
 
 def softmax_calls(seed: int, dtype, isa: str | None) -> Iterator[Call]:
     """As `normalization_calls`. One score is 0 and all others are -inf, which keeps exponentials exact."""
-    module, rng, kept = _kernels.load("softmax", dtype, isa), np.random.default_rng(seed), np.zeros(1, np.intp)
+    module, rng, kept = _kernels.load("network", dtype, isa), np.random.default_rng(seed), np.zeros(1, np.intp)
     outer, c, inner = (int(rng.integers(1, 9)) for _ in range(3))
     chosen, classes = (rng.integers(0, c, (outer, inner)).astype(np.intp) for _ in range(2))
     one_hot, right = (np.arange(c)[:, None] == a[:, None] for a in (chosen, classes))

@@ -25,12 +25,20 @@ from faults import FAULTS, Fault
 ROOT = Path(__file__).parents[1]
 TESTS = (
     "test_smoke", "test_exact_integers", "test_zero_sizes", "test_functional", "test_random_geometry", "test_bounds",
-    "test_nonfinite", "test_threads", "test_batches", "test_layers", "test_optim", "test_errors", "test_saving",
-    "test_properties",
+    "test_nonfinite", "test_winograd", "test_threads", "test_batches", "test_layers", "test_losses", "test_optim",
+    "test_errors", "test_saving", "test_properties",
 )  # fmt: skip
 LIMIT = 600  # seconds for the tests of one fault
 LEVEL = "avx512"
-SHARERS = ("convolution", "columns")  # the modules that a fault in a shared file is built into, of those that share it
+HOMES = {  # the modules that a fault in a shared file is built into, by how its name begins; few of those that share it
+    "winograd": ("winograd",),
+    "max_pool": ("pool",),
+    "average_pool": ("pool",),
+    "pointwise": ("network",),
+    "normalization": ("network",),
+    "softmax": ("network",),
+    "": ("convolution", "columns"),
+}
 
 
 def copy_sources(to: Path) -> None:
@@ -53,7 +61,8 @@ def replace(file: Path, old: str, new: str) -> None:
 
 def narrow(setup: Path, file: str) -> None:
     """Build a fault in `file` into few modules and one dtype; the others stay as they are, and the tests use all."""
-    modules = (Path(file).stem,) if file.endswith(".pyx") else SHARERS
+    shared = next(modules for start, modules in HOMES.items() if Path(file).name.startswith(start))
+    modules = (Path(file).stem,) if file.endswith(".pyx") else shared
     text = setup.read_text(encoding="utf-8")
     text = re.sub(r"^KERNELS = \(.*?\)$", f"KERNELS = {modules!r}", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"^DTYPES = \{.*?\}$", 'DTYPES = {"float32": "float"}', text, flags=re.MULTILINE | re.DOTALL)

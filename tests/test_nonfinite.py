@@ -93,9 +93,9 @@ def test_zero_times_nan_is_nan_and_inf_minus_inf_too():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_max_pooling_propagates_nan(seed):
+def test_max_pooling_propagates_nan(seed, dtype):
     case, rng = geometries.pool(70_000 + seed), np.random.default_rng(seed)
-    x, mask = _spoiled(rng, geometries.integers(rng, (case.n, case.c, *case.size)), np.nan, 3)
+    x, mask = _spoiled(rng, geometries.integers(rng, (case.n, case.c, *case.size), dtype), np.nan, 3)
     y, indices = F.max_pool2d(x, case.kernel, **case.maximum, return_indices=True)
     windows = reference_pooling.max_pool2d(mask, case.kernel, **case.maximum)[0]
     assert_same(np.isnan(y), windows > 0, case)

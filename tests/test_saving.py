@@ -299,6 +299,13 @@ def test_an_array_that_lies_is_refused(name, tmp_path):
     _refused(tmp_path / "liar.npz")
 
 
+def test_an_array_that_lies_of_its_size_is_told_so(tmp_path):
+    _archive(tmp_path / "liar.npz", w__npy=MALICIOUS["more than there is"])
+    _refused(tmp_path / "liar.npz", "'w'", "8000000000000000 bytes", "not 8")
+    _archive(tmp_path / "liar.npz", w__npy=MALICIOUS["less than there is"])
+    _refused(tmp_path / "liar.npz", "'w'", "8 bytes", "not 16")
+
+
 def test_an_archive_of_something_else_is_refused(tmp_path):
     file = tmp_path / "other.npz"
     _archive(file, readme__txt=b"hello")

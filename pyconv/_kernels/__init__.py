@@ -51,9 +51,7 @@ convolution: dict[np.dtype[Any], Any] = {dtype: load("convolution", dtype) for d
 winograd: dict[np.dtype[Any], Any] = {dtype: load("winograd", dtype) for dtype in (FLOAT32, FLOAT64)}
 columns: dict[np.dtype[Any], Any] = {dtype: load("columns", dtype) for dtype in (FLOAT32, FLOAT64)}
 pool: dict[np.dtype[Any], Any] = {dtype: load("pool", dtype) for dtype in (FLOAT32, FLOAT64)}
-pointwise: dict[np.dtype[Any], Any] = {dtype: load("pointwise", dtype) for dtype in (FLOAT32, FLOAT64)}
-normalization: dict[np.dtype[Any], Any] = {dtype: load("normalization", dtype) for dtype in (FLOAT32, FLOAT64)}
-softmax: dict[np.dtype[Any], Any] = {dtype: load("softmax", dtype) for dtype in (FLOAT32, FLOAT64)}
+network: dict[np.dtype[Any], Any] = {dtype: load("network", dtype) for dtype in (FLOAT32, FLOAT64)}
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=machine.release_threads)

@@ -39,7 +39,7 @@ def relu(input: npt.ArrayLike) -> Array:
     """
     x = as_float("relu", input)
     y: Array = np.empty_like(x)
-    _kernels.pointwise[x.dtype].rectify(x, y, None, get_num_threads())
+    _kernels.network[x.dtype].rectify(x, y, None, get_num_threads())
     return y
 
 
@@ -74,7 +74,7 @@ def relu_backward(grad_output: npt.ArrayLike, input: npt.ArrayLike) -> Array:
     dy, x = prepare(op, grad_output=grad_output, input=input)
     check_gradient(op, dy.shape, x.shape)
     dx: Array = np.empty_like(dy)
-    _kernels.pointwise[x.dtype].rectify_backward(dy, x, None, dx, get_num_threads())
+    _kernels.network[x.dtype].rectify_backward(dy, x, None, dx, get_num_threads())
     return dx
 
 

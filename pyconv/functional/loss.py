@@ -131,7 +131,7 @@ def _losses(x: Array, classes: Array, dx: Array | None = None, weight: float = 1
     losses = np.empty(classes.shape, x.dtype)
     outer = len(x) if x.ndim > 1 else 1
     inner = classes.size // outer if outer else 0
-    _kernels.softmax[x.dtype].cross_entropy(
+    _kernels.network[x.dtype].cross_entropy(
         x, np.ascontiguousarray(classes).reshape(outer, inner), losses, dx, weight, get_num_threads()
     )
     return losses

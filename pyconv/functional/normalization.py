@@ -117,7 +117,7 @@ def batch_norm_kept(
     scale = 1 / np.sqrt(var + small)
     y: Array = np.empty_like(x)
     factor = scale if w is None else scale * w
-    _kernels.normalization[x.dtype].normalize(x, mean, factor, b, y, get_num_threads())
+    _kernels.network[x.dtype].normalize(x, mean, factor, b, y, get_num_threads())
     return y, Kept(x, mean, scale, factor)
 
 
@@ -204,7 +204,7 @@ def batch_norm_of_kept(grad_output: npt.ArrayLike, kept: Kept) -> tuple[Array, A
 def _gradients(dy: Array, kept: Kept, training: bool, needs_x: bool) -> tuple[Array | None, Array, Array]:
     x, mean, scale, factor = kept
     dx, dw, db = np.empty_like(dy) if needs_x else None, np.empty_like(scale), np.empty_like(scale)
-    _kernels.normalization[x.dtype].normalize_backward(
+    _kernels.network[x.dtype].normalize_backward(
         dy, x, mean, scale, factor, training and x.size > 0, dx, dw, db, get_num_threads()
     )
     return dx, dw, db
@@ -255,5 +255,5 @@ def _statistics(x: Array) -> tuple[Array, Array]:
     if not x.size:
         return np.zeros(x.shape[1], x.dtype), np.ones(x.shape[1], x.dtype)
     mean, var = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
-    _kernels.normalization[x.dtype].statistics(x, mean, var, get_num_threads())
+    _kernels.network[x.dtype].statistics(x, mean, var, get_num_threads())
     return mean, var

@@ -58,14 +58,14 @@ class ReLU(Module):
 
     def _rectify(self, x: Array, y: Array) -> Array:
         passed = np.empty(x.shape, np.int8) if self.training else None
-        _kernels.pointwise[x.dtype].rectify(x, y, passed, get_num_threads())
+        _kernels.network[x.dtype].rectify(x, y, passed, get_num_threads())
         self._keep(passed)
         return y
 
     def _rectify_backward(self, dy: Array, dx: Array) -> Array:
         (passed,) = self._recall()
         check_gradient("ReLU.backward", dy.shape, passed.shape)
-        _kernels.pointwise[dy.dtype].rectify_backward(dy, None, passed, dx, get_num_threads())
+        _kernels.network[dy.dtype].rectify_backward(dy, None, passed, dx, get_num_threads())
         return dx
 
     def extra_repr(self) -> str:
