@@ -22,10 +22,10 @@ from winograd_matrices cimport (POINTS, line_of_data, line_of_gradient, line_of_
                                 line_of_weight_gradient)
 from winograd_plan cimport CHAIN, Winograd, carve_offsets, cut, describe, is_large, panel_start, panels_for
 from winograd_product cimport half_product_of, product_of
-from winograd_transform cimport (Loom, carve_loom, transform_products, transform_source, transform_weights,
+from winograd_transform cimport (Loom, Window, carve_loom, transform_products, transform_source, transform_weights,
                                  transpose_weights, window_of)
-from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, carve_walk, cut_walk, fill_up,
-                                       transform_dy, transform_sums)
+from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, add_shares, carve_walk, cut_walk, fill_up,
+                                       store_taps, transform_dy, transform_sums)
 from workspace cimport Carver, carve
 
 include "scratch.pxi"
@@ -92,11 +92,6 @@ cdef inline real* packed_panel(const Call* call, Py_ssize_t group, Py_ssize_t pa
     return call.u + (group * call.w.panels + panel) * call.w.u_panel
 
 
-cdef inline Py_ssize_t first_row(const Winograd* w, Py_ssize_t block) noexcept nogil:
-    # Of tiles, through all images.
-    return block // w.column_bands * w.rows
-
-
 cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t depth,
                    const real* v, const real* u, real* m) noexcept nogil:
     # From V of a block and U of a panel, `depth` channels c of them from `first` on, to M.
@@ -122,9 +117,10 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
 cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_t panel, const real* m) noexcept nogil:
     # From M to the target.
     cdef const Winograd* w = &call.w
-    cdef Py_ssize_t image, row = first_row(w, block)
+    cdef Py_ssize_t image
+    cdef Window b = window_of(w, block)
     if transform_products(call.target, w, group, block, panel, m, call.bias + group * w.vectors * LANES):
-        for image in range(row // w.down, ceil_div(smaller(row + w.rows, w.n * w.down), w.down)):
+        for image in range(b.row // w.down, ceil_div(b.row + b.rows, w.down)):
             call.doubted[image] = 1
 
 
@@ -350,59 +346,149 @@ cdef struct WalkCall:
     const real* x
     const real* dy
     real* dw
-    real* v
+    real* v             # of a stage
     real* d
-    real* s
+    real* s             # of all panels, if they meet more than one stage
+    real* taps          # [groups][shares]
     char* doubted       # one
     char* base
     size_t own
+
+cdef struct WalkHand:
+    # What one thread works with.
+    Loom loom
+    real* v             # of a block: its own, or the call's
+    real* d
+    real* s             # of all panels, or of S_VECTORS vectors of channels c
+
+
+cdef void carve_walk_hand(WalkHand* h, const WalkCall* call, Carver* carver) noexcept nogil:
+    cdef const Walk* k = &call.k
+    carve_loom(&h.loom, &k.w, carver)
+    h.v, h.d, h.s = call.v, call.d, call.s
+    if k.shares:
+        h.v = <real*> carve(carver, k.tiles // k.w.group * k.w.v_rows, sizeof(real))
+        h.d = <real*> carve(carver, k.tiles // k.w.group * k.d_rows, sizeof(real))
+        h.s = <real*> carve(carver, k.w.panels * k.s_panel, sizeof(real))
+    elif k.stages == 1:
+        h.s = <real*> carve(carver, S_VECTORS * k.s_vector, sizeof(real))
+
+
+cdef inline WalkHand walk_hand_of(const WalkCall* call, Py_ssize_t thread) noexcept nogil:
+    cdef WalkHand h
+    cdef Carver carver
+    cdef Py_ssize_t i
+    carver.base, carver.used = call.base + thread * call.own, 0
+    carve_walk_hand(&h, call, &carver)
+    for i in range(9 * LANES):
+        h.loom.tap_at[i] = i
+    return h
+
+
+cdef inline real* share_of(const WalkCall* call, Py_ssize_t group, Py_ssize_t share) noexcept nogil:
+    return call.taps + (group * call.k.shares + share) * call.k.taps_share
+
+
+cdef void run_share(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
+    # From x and dy to the taps of a share.
+    cdef WalkHand h = walk_hand_of(call, thread)
+    cdef const Walk* k = &call.k
+    cdef const Winograd* w = &k.w
+    cdef Py_ssize_t group = task // k.shares, share = task % k.shares, block, i, panel
+    cdef Py_ssize_t first = share * w.blocks // k.shares, last = (share + 1) * w.blocks // k.shares
+    cdef real* taps = share_of(call, group, share)
+    for block in range(first, last):
+        for i in range(w.c_blocks):
+            transform_source(h.v, w, &h.loom, group, block, i, call.x)
+        for i in range(w.vectors):
+            transform_dy(h.d, k, &h.loom, group, block, i, False, call.dy)
+        for panel in range(w.panels):
+            add_products(k, panel, 0, w.c_blocks, block == first, window_of(w, block).tiles, h.v, h.d,
+                         h.s + panel * k.s_panel)
+    for panel in range(w.panels):
+        for i in range(w.c_blocks):
+            transform_sums(taps + panel * k.taps_panel + i * k.taps_vector, k, panel,
+                           h.s + panel * k.s_panel + i * k.s_vector)
+
+
+cdef void join_shares(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
+    # Of a panel and a vector of channels c.
+    cdef WalkHand h = walk_hand_of(call, thread)
+    cdef const Walk* k = &call.k
+    cdef Py_ssize_t i = task % k.w.c_blocks, panel = task // k.w.c_blocks % k.w.panels
+    cdef Py_ssize_t group = task // k.w.c_blocks // k.w.panels
+    cdef real* taps = share_of(call, group, 0) + panel * k.taps_panel + i * k.taps_vector
+    add_shares(taps, k)
+    if store_taps(call.dw, k, group, panel, i, h.loom.tap_at, taps):
+        call.doubted[0] = 1
 
 
 cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t task,
                          Py_ssize_t thread) noexcept nogil:
     # One vector of channels of one block: of x, or of dy.
+    cdef WalkHand h = walk_hand_of(call, thread)
     cdef const Walk* k = &call.k
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t both = w.c_blocks + w.vectors, block = task // both, i = task % both
-    cdef Loom loom
-    cdef Carver carver
-    carver.base, carver.used = call.base + thread * call.own, 0
-    carve_loom(&loom, w, &carver)
+    cdef real* v = h.v + block * w.v_block
     if i < w.c_blocks:
-        transform_source(call.v + block * w.v_block, w, &loom, group, first + block, i, call.x)
-        fill_up(call.v + block * w.v_block, w, first + block, i)
+        transform_source(v, w, &h.loom, group, first + block, i, call.x)
+        fill_up(v + i * w.v_vector, w, first + block, w.v_rows, LANES)
     else:
-        transform_dy(call.d + block * w.tiles // w.group * k.d_rows, k, &loom, group, first + block,
-                     i - w.c_blocks, call.dy)
+        transform_dy(h.d + block * w.tiles // w.group * k.d_rows, k, &h.loom, group, first + block, i - w.c_blocks,
+                     True, call.dy)
 
 
 cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py_ssize_t task,
                     Py_ssize_t thread) noexcept nogil:
+    cdef WalkHand h = walk_hand_of(call, thread)
     cdef const Walk* k = &call.k
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t panel = task // k.c_parts, part = task % k.c_parts, i, next
     cdef Py_ssize_t first = part * w.c_blocks // k.c_parts, last = (part + 1) * w.c_blocks // k.c_parts
     cdef Py_ssize_t end = smaller((stage + 1) * w.stage, w.blocks) - 1
-    cdef Py_ssize_t tiles = (end - stage * w.stage) * w.tiles
-    cdef real* s
-    cdef Loom loom
-    cdef Carver carver
-    tiles += w.tiles if end + 1 < w.blocks else window_of(w, end).tiles
-    carver.base, carver.used = call.base + thread * call.own, 0
-    carve_loom(&loom, w, &carver)
-    s = <real*> carve(&carver, S_VECTORS * k.s_vector if k.stages == 1 else 0, sizeof(real))
-    for i in range(9 * LANES):
-        loom.tap_at[i] = i
+    cdef Py_ssize_t tiles = (end - stage * w.stage) * w.tiles + window_of(w, end).tiles
+    cdef real* s = h.s
+    if end + 1 < w.blocks:
+        tiles = (end + 1 - stage * w.stage) * w.tiles
     while first < last:
         next = smaller(first + S_VECTORS, last)
         if k.stages > 1:
-            s = call.s + panel * k.s_panel + first * k.s_vector
-        add_products(k, panel, first, next, stage == 0, tiles, call.v, call.d, s)
+            s = h.s + panel * k.s_panel + first * k.s_vector
+        add_products(k, panel, first, next, stage == 0, tiles, h.v, h.d, s)
         if stage == k.stages - 1:
             for i in range(first, next):
-                if transform_sums(call.dw, k, group, panel, i, loom.tap_at, s + (i - first) * k.s_vector, loom.taps):
+                transform_sums(h.loom.taps, k, panel, s + (i - first) * k.s_vector)
+                if store_taps(call.dw, k, group, panel, i, h.loom.tap_at, h.loom.taps):
                     call.doubted[0] = 1
         first = next
+
+
+cdef void walk_shares(const WalkCall* call, int threads) noexcept nogil:
+    cdef Py_ssize_t task
+    cdef const Winograd* w = &call.k.w
+    # Parallel over shares of the tiles, each with sums of its own, then over pieces of dw.
+    for task in prange(w.groups * call.k.shares, num_threads=threads, schedule="dynamic", chunksize=1,
+                       use_threads_if=threads > 1):
+        run_share(call, task, threadid())
+    for task in prange(w.groups * w.panels * w.c_blocks, num_threads=threads, schedule="dynamic", chunksize=1,
+                       use_threads_if=threads > 1):
+        join_shares(call, task, threadid())
+
+
+cdef void walk_stages(const WalkCall* call, int threads) noexcept nogil:
+    cdef Py_ssize_t group, stage, task
+    cdef const Walk* k = &call.k
+    cdef const Winograd* w = &k.w
+    for group in range(w.groups):
+        for stage in range(k.stages):
+            # Parallel over pieces of V and D, then over pieces of S: a sum belongs to one thread.
+            for task in prange(smaller(w.stage, w.blocks - stage * w.stage) * (w.c_blocks + w.vectors),
+                               num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
+                stage_pictures(call, group, stage * w.stage, task, threadid())
+            for task in prange(w.panels * k.c_parts, num_threads=threads, schedule="dynamic", chunksize=1,
+                               use_threads_if=threads > 1):
+                add_stage(call, group, stage, task, threadid())
 
 
 def weight_gradient(geometry, x, dy, dw, int threads):
@@ -411,37 +497,33 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef WalkCall call
     cdef Walk* k = &call.k
     cdef Winograd* w = &k.w
-    cdef Py_ssize_t group, stage, task
     cdef Carver carver, own
-    cdef Loom loom
+    cdef WalkHand hand
+    cdef Py_ssize_t staged
     describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), False)
     threads = threads_for(w, threads)
     cut_walk(k, threads)
+    staged = 0 if k.shares else k.tiles // w.group
     call.x, call.dy, call.dw = numbers(x), numbers(dy), numbers(dw)
     carver.base, carver.used = NULL, 0
     own.base, own.used = NULL, 0
     for _ in range(2):
         carve_walk(k, &carver)
         call.doubted = <char*> carve(&carver, 1, 1)
-        call.v = <real*> carve(&carver, k.tiles // w.group * w.v_rows, sizeof(real))
-        call.d = <real*> carve(&carver, k.tiles // w.group * k.d_rows, sizeof(real))
+        call.taps = <real*> carve(&carver, w.groups * k.shares * k.taps_share, sizeof(real))
+        call.v = <real*> carve(&carver, staged * w.v_rows, sizeof(real))
+        call.d = <real*> carve(&carver, staged * k.d_rows, sizeof(real))
         call.s = <real*> carve(&carver, w.panels * k.s_panel if k.stages > 1 else 0, sizeof(real))
         if carver.base == NULL:
-            carve_loom(&loom, w, &own)
-            carve(&own, S_VECTORS * k.s_vector if k.stages == 1 else 0, sizeof(real))
+            carve_walk_hand(&hand, &call, &own)
             carver.base, carver.used = scratch.reserve(carver.used + own.used * threads), 0
     call.base, call.own = carver.base + carver.used, own.used
     call.doubted[0] = 0
     with nogil:
-        for group in range(w.groups):
-            for stage in range(k.stages):
-                # Parallel over pieces of V and D, then over pieces of S: a sum belongs to one thread.
-                for task in prange(smaller(w.stage, w.blocks - stage * w.stage) * (w.c_blocks + w.vectors),
-                                   num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
-                    stage_pictures(&call, group, stage * w.stage, task, threadid())
-                for task in prange(w.panels * k.c_parts, num_threads=threads, schedule="dynamic", chunksize=1,
-                                   use_threads_if=threads > 1):
-                    add_stage(&call, group, stage, task, threadid())
+        if k.shares:
+            walk_shares(&call, threads)
+        else:
+            walk_stages(&call, threads)
     give_back(scratch)
     if call.doubted[0]:
         direct = importlib.import_module(__name__.replace("winograd_", "convolution_"))

@@ -48,10 +48,16 @@ cdef inline void look(Window* b, Py_ssize_t start, Py_ssize_t width, Py_ssize_t 
     b.before = smaller(b.first - start, width)
 
 
+cdef inline Py_ssize_t first_row(const Winograd* w, Py_ssize_t band) noexcept nogil:
+    # Of tiles, through all images.
+    return band * w.n * w.down // w.row_bands
+
+
 cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil:
     cdef Window b
-    b.row, b.column = block // w.column_bands * w.rows, block % w.column_bands * w.columns
-    b.rows, b.columns = smaller(w.rows, w.n * w.down - b.row), smaller(w.columns, w.across - b.column)
+    cdef Py_ssize_t band = block // w.column_bands
+    b.row, b.column = first_row(w, band), block % w.column_bands * w.columns
+    b.rows, b.columns = first_row(w, band + 1) - b.row, smaller(w.columns, w.across - b.column)
     b.tiles = b.rows * b.columns
     look(&b, b.column * OUTPUTS - w.left, b.columns * OUTPUTS + 2, w.source_w)
     return b

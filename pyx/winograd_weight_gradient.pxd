@@ -6,9 +6,12 @@
 #     D (tile / GROUP, panel, point, GROUP, panel)        dy of a stage, transformed
 #     S (panel, c / LANES, point, LANES, panel)           the sums: 4 times the size of dw
 #
-# A stage is as many blocks of tiles as the L3 holds of V and D. The cut into stages depends on the geometry alone, so
-# the order of every sum does too. A task is a panel and a range of channels c, a few vectors of them at a time, whose S
-# stays in the L2. Where one stage is all, S is never more than that.
+# Two schedules, each with an order of the sums that depends on the geometry alone:
+#
+#   by shares    the tiles are divided into a few shares. A thread takes a share, block by block, from x and dy to a dw
+#                of its own, and all that it works with stays in its L2. At the end the shares are added in order.
+#   by stages    V and D of as many blocks as the L3 holds, for all threads; then each takes a panel and a range of
+#                channels c, a few vectors of them at a time. For few tiles, and where S is larger than an L2.
 
 from geometry cimport ceil_div, larger, smaller
 from panel cimport unpack_panel
@@ -28,49 +31,74 @@ cdef extern from *:
 cdef enum:
     S_VECTORS = 4                       # vectors of channels c at a time
     CHAIN = 48                          # tiles that are added up before they are added to S: longer chains round more
+    SHARE_TILES = 96                    # tiles of a share, at least: what it costs to finish S is a twentieth of that
+    MOST_SHARES = 16
+    SHARE_SUMS = 1280 * 1024            # bytes of S of a share, at most ...
+    SHARE_BYTES = 768 * 1024            # ... and of V and D of a block, from CHAIN tiles on
     LEAST_BYTES = 1024 * 1024           # of V and D of a stage. They stay in the L2 where S is small; else they are 4
     MOST_BYTES = 8 * 1024 * 1024        # times S, which passes once per stage, up to this: the L3
     LEAST_STAGE = 128                   # tiles: S passes once per stage
 
 cdef struct Walk:
     Winograd w
-    Py_ssize_t tiles                    # of a stage
+    Py_ssize_t shares                   # of the tiles; 0: by stages
+    Py_ssize_t tiles                    # of a stage, or of a block of a share
     Py_ssize_t stages
     Py_ssize_t d_rows, s_vector, s_panel        # numbers per group of tiles of D; per vector of c, panel
+    Py_ssize_t taps_vector, taps_panel, taps_share      # numbers of dw of a share
     Py_ssize_t c_parts                  # into which a panel's channels c are divided
     Py_ssize_t* v_at                    # [tiles + AHEAD]
     Py_ssize_t* d_at                    # [vectors of a panel][tiles + AHEAD]
 
 
-cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
-    cdef Winograd* w = &k.w
-    cdef Py_ssize_t wanted, width
-    w.panels = ceil_div(w.vectors, PANEL)
-    width = ceil_div(w.vectors, w.panels) * LANES
-    if w.across > MOST_TILES:
-        w.rows, w.column_bands = 1, ceil_div(w.across, MOST_TILES)
-        w.columns = ceil_div(w.across, w.column_bands)
-    else:
-        w.columns, w.column_bands = w.across, 1
-        w.rows = smaller(larger(MOST_TILES // w.across, 1), w.n * w.down)
-    w.row_bands = ceil_div(w.n * w.down, w.rows)
+cdef inline void cut_blocks(Winograd* w, Py_ssize_t most, Py_ssize_t multiple) noexcept nogil:
+    # Of at most `most` tiles; as many rows of them as are a multiple of `multiple`, where there are more rows of tiles.
+    cdef Py_ssize_t rows = w.n * w.down
+    w.column_bands = ceil_div(w.across, most)
+    w.columns = ceil_div(w.across, w.column_bands)
+    w.row_bands = ceil_div(rows, larger(most // w.columns, 1))
+    w.row_bands = smaller(ceil_div(w.row_bands, multiple) * multiple, rows)
+    w.rows = ceil_div(rows, w.row_bands)
     w.blocks = w.row_bands * w.column_bands
     w.tiles = ceil_div(w.rows * w.columns, GROUP) * GROUP
-    wanted = 4 * POINTS * w.c_blocks * LANES * w.panels * width * sizeof(real)
-    wanted = larger(smaller(wanted, MOST_BYTES), LEAST_BYTES) // <Py_ssize_t> sizeof(real)
-    wanted = wanted // (POINTS * (w.c_blocks * LANES + w.panels * width) * w.tiles)
+
+
+cdef inline void cut_stages(Walk* k, Py_ssize_t tile_bytes, Py_ssize_t sum_bytes, Py_ssize_t threads) noexcept nogil:
+    cdef Winograd* w = &k.w
+    cdef Py_ssize_t wanted = larger(smaller(4 * sum_bytes, MOST_BYTES), LEAST_BYTES) // (tile_bytes * w.tiles)
     wanted = larger(larger(wanted, ceil_div(LEAST_STAGE, w.tiles)), 1)
     k.stages = ceil_div(w.blocks, wanted)
     w.stage = ceil_div(w.blocks, k.stages)
     k.stages = ceil_div(w.blocks, w.stage)
+    k.c_parts = 1
+    while w.panels * k.c_parts % threads and k.c_parts < w.c_blocks and k.c_parts < 4 * threads:
+        k.c_parts += 1
+
+
+cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
+    cdef Winograd* w = &k.w
+    cdef Py_ssize_t tiles = w.n * w.down * w.across, width, tile_bytes, sum_bytes
+    w.panels = ceil_div(w.vectors, PANEL)
+    width = ceil_div(w.vectors, w.panels) * LANES
+    tile_bytes = POINTS * (w.c_blocks * LANES + w.panels * width) * <Py_ssize_t> sizeof(real)
+    sum_bytes = POINTS * w.c_blocks * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
+    k.shares, k.stages, w.stage = 0, 1, 1
+    if sum_bytes <= SHARE_SUMS and (w.groups > 1 or tiles >= 2 * SHARE_TILES):
+        k.shares = 1
+        while k.shares < MOST_SHARES and 2 * k.shares * SHARE_TILES <= tiles:
+            k.shares *= 2
+        cut_blocks(w, larger(SHARE_BYTES // tile_bytes, CHAIN), k.shares)
+    else:
+        cut_blocks(w, MOST_TILES, 1)
+        cut_stages(k, tile_bytes, sum_bytes, threads)
     k.tiles = w.stage * w.tiles
     shape_v(w, GROUP)
     k.d_rows = w.vectors * w.v_vector
     k.s_vector = POINTS * LANES * width
     k.s_panel = w.c_blocks * k.s_vector
-    k.c_parts = 1
-    while w.panels * k.c_parts % threads and k.c_parts < w.c_blocks and k.c_parts < 4 * threads:
-        k.c_parts += 1
+    k.taps_vector = LANES * 9 * width
+    k.taps_panel = w.c_blocks * k.taps_vector
+    k.taps_share = w.panels * k.taps_panel
 
 
 cdef inline void carve_walk(Walk* k, Carver* carver) noexcept nogil:
@@ -84,12 +112,27 @@ cdef inline void carve_walk(Walk* k, Carver* carver) noexcept nogil:
                 k.d_at[j * length + i] = i // GROUP * k.d_rows + i % GROUP * (j + 1) * LANES
 
 
+cdef inline void fill_up(real* to, const Winograd* w, Py_ssize_t block, Py_ssize_t rows,
+                         Py_ssize_t width) noexcept nogil:
+    # Zeros where a block does not fill V or D, and another one follows.  rows: numbers per group of tiles
+    cdef Py_ssize_t tile = window_of(w, block).tiles, i
+    if block + 1 < w.blocks:
+        while tile < w.tiles:
+            for i in range(POINTS):
+                put(to + tile // w.group * rows + tile % w.group * width, w.group * width, i, splat(0))
+            tile += 1
+
+
+cdef inline Py_ssize_t panel_of(const Winograd* w, Py_ssize_t vector) noexcept nogil:
+    return ((vector + 1) * w.panels - 1) // w.vectors
+
+
 cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t group, Py_ssize_t block,
-                              Py_ssize_t vector, const real* dy) noexcept nogil:
-    # D of a block, for one vector of channels k.  dy (n, groups * m, oh, ow)
+                              Py_ssize_t vector, bint filled, const real* dy) noexcept nogil:
+    # D of a block, for one vector of channels k; filled up, or not.  dy (n, groups * m, oh, ow)
     cdef const Winograd* w = &k.w
     cdef Window b = window_of(w, block)
-    cdef Py_ssize_t panel = ((vector + 1) * w.panels - 1) // w.vectors, first = panel_start(w, panel)
+    cdef Py_ssize_t panel = panel_of(w, vector), first = panel_start(w, panel)
     cdef Py_ssize_t width = panel_start(w, panel + 1) - first, m = vector * LANES, row, y, i, tile = 0
     cdef const real* picture
     look(&b, b.column * OUTPUTS, b.columns * OUTPUTS, w.target_w)
@@ -102,22 +145,8 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
             transform_gradient(d + tile // w.group * k.d_rows + tile % w.group * width, w.group * width,
                                loom.plane + i * OUTPUTS * LANES, b.width * LANES)
             tile += 1
-    if block + 1 < w.blocks:
-        while tile < w.tiles:
-            for i in range(POINTS):
-                put(d + tile // w.group * k.d_rows + tile % w.group * width, w.group * width, i, splat(0))
-            tile += 1
-
-
-cdef inline void fill_up(real* v, const Winograd* w, Py_ssize_t block, Py_ssize_t c_block) noexcept nogil:
-    # Zeros where a block does not fill V, and another one follows.
-    cdef Py_ssize_t tile = window_of(w, block).tiles, i
-    v += c_block * w.v_vector
-    if block + 1 < w.blocks:
-        while tile < w.tiles:
-            for i in range(POINTS):
-                put(v + tile // w.group * w.v_rows + tile % w.group * LANES, w.v_point, i, splat(0))
-            tile += 1
+    if filled:
+        fill_up(d, w, block, k.d_rows, width)
 
 
 cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, bint start,
@@ -142,19 +171,13 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
                 tile += CHAIN
 
 
-cdef inline bint transform_sums(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block,
-                                const Py_ssize_t* tap_at, const real* s, real* taps) noexcept nogil:
-    # S of a panel and a vector of channels c to dw. Returns whether any number is in doubt.  tap_at [LANES * 9]
-    cdef const Winograd* w = &k.w
-    cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
-    cdef Py_ssize_t c, lane, i, j, channels = smaller(LANES, w.c - c_block * LANES)
+cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, const real* s) noexcept nogil:
+    # S of a panel and a vector of channels c to taps (LANES, 9, panel).
+    cdef Py_ssize_t width = panel_start(&k.w, panel + 1) - panel_start(&k.w, panel), c, lane, i, j
     cdef real between[3 * SPAN * MAX_LANES]
-    cdef real sums[MAX_LANES]
-    cdef real total = 0
-    cdef vec doubt = splat(0)
     cdef const real* first_sum
     cdef real* to
-    for c in range(channels):
+    for c in range(LANES):
         for lane in range(width // LANES):
             first_sum = s + c * width + lane * LANES
             to = taps + c * 9 * width + lane * LANES
@@ -163,11 +186,32 @@ cdef inline bint transform_sums(real* dw, const Walk* k, Py_ssize_t group, Py_ss
                                         SPAN * LANES * width)
             for i in range(3):
                 line_of_weight_gradient(to + i * 3 * width, width, between + i * SPAN * LANES, LANES)
-            for i in range(9):
-                doubt = doubt + at(to, width, i) * at(to, width, i)
+
+
+cdef inline bint store_taps(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block,
+                            const Py_ssize_t* tap_at, const real* taps) noexcept nogil:
+    # Taps of a panel and a vector of channels c to dw. Returns whether any number is in doubt.  tap_at [LANES * 9]
+    cdef const Winograd* w = &k.w
+    cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
+    cdef Py_ssize_t channels = smaller(LANES, w.c - c_block * LANES), i
+    cdef real sums[MAX_LANES]
+    cdef real total = 0
+    cdef vec doubt = splat(0)
+    for i in range(channels * 9 * width // LANES):
+        doubt = doubt + at(taps, LANES, i) * at(taps, LANES, i)
     unpack_panel(taps, width, dw + group * w.weight_group + first * w.weight_m + c_block * LANES * w.weight_c,
                  w.weight_m, smaller(width, w.m - first), tap_at, channels * 9)
     (<vec*> sums)[0] = doubt
     for i in range(LANES):
         total += sums[i]
     return not total <= LARGEST
+
+
+cdef inline void add_shares(real* taps, const Walk* k) noexcept nogil:
+    # To those of the first share, of a panel and a vector of channels c, those of the others, in order.
+    cdef const real* other = taps
+    cdef Py_ssize_t share, i
+    for share in range(1, k.shares):
+        other += k.taps_share
+        for i in range(k.taps_vector // LANES):
+            put(taps, LANES, i, at(taps, LANES, i) + at(other, LANES, i))
