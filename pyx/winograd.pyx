@@ -18,9 +18,10 @@ cimport numpy as cnp
 
 from geometry cimport Geometry, ceil_div, smaller
 from vector cimport LANES, MAX_LANES, ROWS, real, splat, vec
-from winograd_matrices cimport (POINTS, line_of_data, line_of_gradient, line_of_output, line_of_weight,
+from winograd_few cimport products_of
+from winograd_matrices cimport (POINTS, SPAN, line_of_data, line_of_gradient, line_of_output, line_of_weight,
                                 line_of_weight_gradient)
-from winograd_plan cimport CHAIN, Winograd, carve_offsets, cut, describe, is_large, panel_start, panels_for
+from winograd_plan cimport CHAIN, Winograd, carve_offsets, cut, describe, is_few, keeps_weights, panel_start, panels_for
 from winograd_product cimport half_product_of, product_of
 from winograd_transform cimport (Loom, Window, carve_loom, transform_products, transform_source, transform_weights,
                                  transpose_weights, window_of)
@@ -126,8 +127,13 @@ cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_
 
 cdef void make_weights(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first,
                        Py_ssize_t depth, real* u) noexcept nogil:
-    # The one copy of a long function.
+    # The one copy of a long function, as others below.
     transform_weights(u, &call.w, &h.loom, group, panel, first, depth, call.weight, call.transposed)
+
+
+cdef void make_source(const Winograd* w, Loom* loom, Py_ssize_t group, Py_ssize_t block, Py_ssize_t c_block,
+                      const real* source, real* v) noexcept nogil:
+    transform_source(v, w, loom, group, block, c_block, source)
 
 
 cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
@@ -147,7 +153,7 @@ cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexce
     cdef Hand h = hand_of(call, thread)
     cdef Py_ssize_t group = task // call.w.blocks, block = task % call.w.blocks, i
     for i in range(call.w.c_blocks):
-        transform_source(h.v, &call.w, &h.loom, group, block, i, call.source)
+        make_source(&call.w, &h.loom, group, block, i, call.source, h.v)
     for i in range(call.w.panels):
         multiply(&call.w, block, i, 0, call.w.c, h.v, packed_panel(call, group, i), h.m)
         finish(call, group, block, i, h.m)
@@ -157,8 +163,33 @@ cdef void stage_source(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_
                        Py_ssize_t thread) noexcept nogil:
     cdef Hand h = hand_of(call, thread)
     cdef Py_ssize_t i = task // call.w.c_blocks
-    transform_source(call.v + i * call.w.v_block, &call.w, &h.loom, group, first + i, task % call.w.c_blocks,
-                     call.source)
+    make_source(&call.w, &h.loom, group, first + i, task % call.w.c_blocks, call.source, call.v + i * call.w.v_block)
+
+
+cdef void multiply_few(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t panel) noexcept nogil:
+    # The only block and a panel, without U.
+    cdef const Winograd* w = &call.w
+    cdef Py_ssize_t first = panel_start(w, panel) // LANES, vectors = panel_start(w, panel + 1) // LANES - first
+    cdef Py_ssize_t step = -LANES if w.flipped else LANES, vector, c, depth, line
+    cdef const real* g
+    cdef const real* next
+    for vector in range(vectors):
+        c = 0
+        while c < w.c:
+            depth = smaller(CHAIN, w.c - c)
+            if call.weight != NULL:
+                transpose_weights(h.u, w, &h.loom, group, first + vector, c, depth, call.weight)
+                g = next = h.u
+            else:
+                g = call.transposed + ((group * w.vectors + first + vector) * w.c + c) * 9 * LANES
+                next = g + CHAIN * 9 * LANES
+            if w.flipped:
+                g += 8 * LANES
+            for line in range(SPAN):
+                products_of(line)(depth, w.at + c, h.v + line * SPAN * w.v_point, g, step,
+                                  next + line * CHAIN // 2 * 3 * LANES, c == 0,
+                                  h.m + line * SPAN * w.m_point + vector * LANES, w.m_point, vectors * LANES)
+            c += CHAIN
 
 
 cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t count, Py_ssize_t task,
@@ -169,6 +200,10 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
     cdef Py_ssize_t panel = task // w.parts, part = task % w.parts, c, depth, next, i
     cdef Py_ssize_t start = part * count // w.parts, end = (part + 1) * count // w.parts
     cdef const real* u = h.u if call.panel_by_panel else packed_panel(call, group, panel)
+    if call.panel_by_panel and is_few(w):
+        multiply_few(call, &h, group, panel)
+        finish(call, group, 0, panel, h.m)
+        return
     while start < end:
         next = smaller(start + w.together, end)
         c = 0
@@ -302,7 +337,7 @@ cdef object pack(geometry, bint input_gradient, weight, int threads):
     cdef Hand hand
     cdef Py_ssize_t numbers_kept
     describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), input_gradient)
-    packed.memory, packed.panels = Scratch(), 0 if is_large(w) else panels_for(w, threads)
+    packed.memory, packed.panels = Scratch(), panels_for(w, threads) if keeps_weights(w) else 0
     cut(w, packed.panels, threads)
     numbers_kept = w.panels * w.u_panel if packed.panels else w.vectors * w.c * 9 * LANES
     call.u = call.transposed = <real*> packed.memory.reserve(w.groups * numbers_kept * sizeof(real))
@@ -389,6 +424,25 @@ cdef inline real* share_of(const WalkCall* call, Py_ssize_t group, Py_ssize_t sh
     return call.taps + (group * call.k.shares + share) * call.k.taps_share
 
 
+cdef void make_gradient(const Walk* k, Loom* loom, Py_ssize_t group, Py_ssize_t block, Py_ssize_t vector, bint filled,
+                        const real* dy, real* d) noexcept nogil:
+    transform_dy(d, k, loom, group, block, vector, filled, dy)
+
+
+cdef void add_vectors(const Walk* k, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, bint start,
+                      Py_ssize_t tiles, const real* v, const real* d, real* s) noexcept nogil:
+    add_products(k, panel, first, last, start, tiles, v, d, s)
+
+
+cdef void finish_sums(const Walk* k, Py_ssize_t panel, const real* s, real* taps) noexcept nogil:
+    transform_sums(taps, k, panel, s)
+
+
+cdef bint finish_taps(const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block, Py_ssize_t* tap_at,
+                      const real* taps, real* dw) noexcept nogil:
+    return store_taps(dw, k, group, panel, c_block, tap_at, taps)
+
+
 cdef void run_share(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
     # From x and dy to the taps of a share.
     cdef WalkHand h = walk_hand_of(call, thread)
@@ -399,16 +453,16 @@ cdef void run_share(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) no
     cdef real* taps = share_of(call, group, share)
     for block in range(first, last):
         for i in range(w.c_blocks):
-            transform_source(h.v, w, &h.loom, group, block, i, call.x)
+            make_source(w, &h.loom, group, block, i, call.x, h.v)
         for i in range(w.vectors):
-            transform_dy(h.d, k, &h.loom, group, block, i, False, call.dy)
+            make_gradient(k, &h.loom, group, block, i, False, call.dy, h.d)
         for panel in range(w.panels):
-            add_products(k, panel, 0, w.c_blocks, block == first, window_of(w, block).tiles, h.v, h.d,
-                         h.s + panel * k.s_panel)
+            add_vectors(k, panel, 0, w.c_blocks, block == first, window_of(w, block).tiles, h.v, h.d,
+                        h.s + panel * k.s_panel)
     for panel in range(w.panels):
         for i in range(w.c_blocks):
-            transform_sums(taps + panel * k.taps_panel + i * k.taps_vector, k, panel,
-                           h.s + panel * k.s_panel + i * k.s_vector)
+            finish_sums(k, panel, h.s + panel * k.s_panel + i * k.s_vector,
+                        taps + panel * k.taps_panel + i * k.taps_vector)
 
 
 cdef void join_shares(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
@@ -419,7 +473,7 @@ cdef void join_shares(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) 
     cdef Py_ssize_t group = task // k.w.c_blocks // k.w.panels
     cdef real* taps = share_of(call, group, 0) + panel * k.taps_panel + i * k.taps_vector
     add_shares(taps, k)
-    if store_taps(call.dw, k, group, panel, i, h.loom.tap_at, taps):
+    if finish_taps(k, group, panel, i, h.loom.tap_at, taps, call.dw):
         call.doubted[0] = 1
 
 
@@ -432,11 +486,11 @@ cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t firs
     cdef Py_ssize_t both = w.c_blocks + w.vectors, block = task // both, i = task % both
     cdef real* v = h.v + block * w.v_block
     if i < w.c_blocks:
-        transform_source(v, w, &h.loom, group, first + block, i, call.x)
+        make_source(w, &h.loom, group, first + block, i, call.x, v)
         fill_up(v + i * w.v_vector, w, first + block, w.v_rows, LANES)
     else:
-        transform_dy(h.d + block * w.tiles // w.group * k.d_rows, k, &h.loom, group, first + block, i - w.c_blocks,
-                     True, call.dy)
+        make_gradient(k, &h.loom, group, first + block, i - w.c_blocks, True, call.dy,
+                      h.d + block * w.tiles // w.group * k.d_rows)
 
 
 cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py_ssize_t task,
@@ -455,11 +509,11 @@ cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py
         next = smaller(first + S_VECTORS, last)
         if k.stages > 1:
             s = h.s + panel * k.s_panel + first * k.s_vector
-        add_products(k, panel, first, next, stage == 0, tiles, h.v, h.d, s)
+        add_vectors(k, panel, first, next, stage == 0, tiles, h.v, h.d, s)
         if stage == k.stages - 1:
             for i in range(first, next):
-                transform_sums(h.loom.taps, k, panel, s + (i - first) * k.s_vector)
-                if store_taps(call.dw, k, group, panel, i, h.loom.tap_at, h.loom.taps):
+                finish_sums(k, panel, s + (i - first) * k.s_vector, h.loom.taps)
+                if finish_taps(k, group, panel, i, h.loom.tap_at, h.loom.taps, call.dw):
                     call.doubted[0] = 1
         first = next
 

@@ -123,17 +123,26 @@ cdef inline void transform_data(real* t, Py_ssize_t t_step, const real* d, Py_ss
     pair_of_data(OUTER, t, 6 * t_step, t_step, d, row)
 
 
+cdef inline vec weight_of(Py_ssize_t point, vec g0, vec g1, vec g2) noexcept nogil:
+    # One of the numbers of G g.
+    if point == 0:
+        return weight_0 * g0
+    if point == 1:
+        return weight_p0 * g0 + weight_p2 * g2 + weight_p1 * g1
+    if point == 2:
+        return weight_p0 * g0 + weight_p2 * g2 - weight_p1 * g1
+    if point == 3:
+        return weight_q0 * g0 + weight_q2 * g2 + weight_q1 * g1
+    if point == 4:
+        return weight_q0 * g0 + weight_q2 * g2 - weight_q1 * g1
+    return g2
+
+
 cdef inline void line_of_weight(real* u, Py_ssize_t u_step, vec g0, vec g1, vec g2) noexcept nogil:
     # u = G g, 6 from 3
-    cdef vec even, odd
-    put(u, u_step, 0, weight_0 * g0)
-    even, odd = weight_p0 * g0 + weight_p2 * g2, weight_p1 * g1
-    put(u, u_step, 1, even + odd)
-    put(u, u_step, 2, even - odd)
-    even, odd = weight_q0 * g0 + weight_q2 * g2, weight_q1 * g1
-    put(u, u_step, 3, even + odd)
-    put(u, u_step, 4, even - odd)
-    put(u, u_step, 5, g2)
+    cdef Py_ssize_t i
+    for i in range(SPAN):
+        put(u, u_step, i, weight_of(i, g0, g1, g2))
 
 
 cdef inline void transform_weight(real* u, Py_ssize_t u_step, const real* g, Py_ssize_t step) noexcept nogil:

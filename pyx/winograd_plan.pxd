@@ -15,6 +15,7 @@
 
 from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES, PANEL, ROWS, real
+from winograd_few cimport FEW_TILES
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN
 from workspace cimport Carver, carve
 
@@ -25,6 +26,7 @@ cdef enum:
     STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads
     KEPT_BYTES = 4 * 1024 * 1024    # U of a group up to this is made once for all blocks ...
     ALL_BYTES = 32 * 1024 * 1024    # ... if that of all groups is not more than this
+    FEW_BYTES = 768 * 1024          # the same, where there are few tiles: U stays in the L2
     CHAIN = 64                      # channels c that are added up before they are added to M: longer chains round more
     M_BYTES = 512 * 1024            # M of the blocks that use a piece of U, which is as large and shares the L2
 
@@ -39,6 +41,7 @@ cdef struct Winograd:
     # the cut into blocks
     Py_ssize_t rows, columns                        # rows of tiles of a block, tiles of such a row
     Py_ssize_t row_bands, column_bands, blocks
+    bint even                                       # bands of rows; else all of `rows` but the last
     Py_ssize_t tiles                                # of a block, rounded up to ROWS
     bint staged                                     # V of many blocks first, for all threads, then panel by panel
     Py_ssize_t stage                                # blocks that are transformed together
@@ -86,23 +89,31 @@ cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcep
     return divide(w.vectors, PANEL, threads)
 
 
-cdef inline bint is_large(const Winograd* w) noexcept nogil:
-    # Whether U is not kept: each task makes, as often as it needs it, a piece of U that stays in its L2. What it makes
+cdef inline bint is_few(const Winograd* w) noexcept nogil:
+    # Whether the products are those of winograd_few.pxd, where U is not stored.
+    return w.n * w.down * w.across <= FEW_TILES
+
+
+cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
+    # Whether U is kept. Else each task makes, as often as it needs it, a piece of U that stays in its L2. What it makes
     # that from is a quarter of the size, and making it takes less time than to read it from beyond the L2.
+    # (With few tiles too; but threads would meet twice for every group.)
     cdef Py_ssize_t u_bytes = POINTS * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
-    return u_bytes > KEPT_BYTES or w.groups * u_bytes > ALL_BYTES
+    cdef Py_ssize_t most = FEW_BYTES if is_few(w) and w.groups == 1 else KEPT_BYTES
+    return u_bytes <= most and w.groups * u_bytes <= ALL_BYTES
 
 
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
     # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
     cdef Py_ssize_t rows = w.n * w.down, width, wanted, bytes_of_tile
     cdef bint made = panels > 0
+    w.even = False
     w.panels = panels if made else panels_for(w, threads)
     width = ceil_div(w.vectors, w.panels) * LANES
     bytes_of_tile = POINTS * (w.c_blocks * LANES + width) * sizeof(real)
     wanted = smaller(larger(BLOCK_BYTES // bytes_of_tile, LEAST_TILES), MOST_TILES)
     # U that is used only once had better not be kept either. (Threads would meet twice for every group.)
-    w.staged = is_large(w) or (not made and rows * w.across <= MOST_TILES and w.panels >= threads
+    w.staged = not keeps_weights(w) or (not made and rows * w.across <= MOST_TILES and w.panels >= threads
                                and (w.groups == 1 or threads == 1))
     if w.staged:
         wanted = MOST_TILES

@@ -50,7 +50,8 @@ cdef inline void look(Window* b, Py_ssize_t start, Py_ssize_t width, Py_ssize_t 
 
 cdef inline Py_ssize_t first_row(const Winograd* w, Py_ssize_t band) noexcept nogil:
     # Of tiles, through all images.
-    return band * w.n * w.down // w.row_bands
+    cdef Py_ssize_t rows = w.n * w.down
+    return band * rows // w.row_bands if w.even else smaller(band * w.rows, rows)
 
 
 cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil:

@@ -58,7 +58,7 @@ cdef inline void cut_blocks(Winograd* w, Py_ssize_t most, Py_ssize_t multiple) n
     w.columns = ceil_div(w.across, w.column_bands)
     w.row_bands = ceil_div(rows, larger(most // w.columns, 1))
     w.row_bands = smaller(ceil_div(w.row_bands, multiple) * multiple, rows)
-    w.rows = ceil_div(rows, w.row_bands)
+    w.rows, w.even = ceil_div(rows, w.row_bands), multiple > 1
     w.blocks = w.row_bands * w.column_bands
     w.tiles = ceil_div(w.rows * w.columns, GROUP) * GROUP
 

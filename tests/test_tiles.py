@@ -83,3 +83,21 @@ def test_depthwise_tiles(isa, dtype):
             products = [line for line in code[name] if re.match(MULTIPLY[isa], line[1])]
             assert len(products) >= 4 * kernel**2, f"{len(products)} multiplications in {name} of {path.name}"
             assert all(REGISTER[isa] in line[2] for line in products), f"narrow registers in {name} of {path.name}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_few_tiles(dtype):
+    """Six points by four tiles and the transform of the weights: where there are 32 registers, two spill at most."""
+    if "avx512" not in _kernels.built:
+        pytest.skip("not built for AVX-512")
+    (path,) = Path(_kernels.__file__).parent.glob(f"winograd_avx512_{dtype}.*.so")
+    code = functions(path)
+    for line in range(6):
+        (name,) = [name for name in code if name.endswith(f"_products_of_line_{line}")]
+        loop = hot_loop(code[name], MULTIPLY["avx512"])
+        where = f"{name} of {path.name}:\n" + "\n".join(f"{line[1]} {line[2]}" for line in loop)
+        products = [line for line in loop if re.match(MULTIPLY["avx512"], line[1])]
+        assert len(products) >= 24, f"{len(products)} multiplications in {where}"
+        assert all("%zmm" in line[2] for line in products), f"narrow registers in {where}"
+        spilled = [line for line in loop if re.match(r"vmov\w+ *$", line[1]) and "%rsp)" in line[2]]
+        assert len(spilled) <= 4, f"the stack in {where}"
