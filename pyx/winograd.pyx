@@ -34,11 +34,13 @@ include "scratch.pxi"
 cnp.import_array()
 
 cdef enum:
-    SERIAL_WORK = 1_000_000     # direct multiply-adds whose time here is that of waking another thread
+    SERIAL_WORK = 1_000_000     # direct multiply-adds whose time here is that of waking another thread ...
+    MEETING_WORK = 4_000_000    # ... or of waking it, and then of reading what it wrote: U, or V and D
 
 
-cdef inline int threads_for(const Winograd* w, int threads) noexcept nogil:
-    return 1 if 9 * w.n * w.groups * w.m * w.c * w.target_h * w.target_w < SERIAL_WORK else threads
+cdef inline int threads_for(const Winograd* w, int threads, bint meet) noexcept nogil:
+    cdef Py_ssize_t work = 9 * w.n * w.groups * w.m * w.c * w.target_h * w.target_w
+    return 1 if work < (MEETING_WORK if meet else SERIAL_WORK) else threads
 
 
 cdef struct Hand:
@@ -278,7 +280,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     cdef Hand hand
     cdef real* biases
     describe(w, g, input_gradient)
-    threads = threads_for(w, threads)
+    threads = threads_for(w, threads, packed is None)
     cut(w, 0 if packed is None else (<Packed> packed).panels, threads)
     call.panel_by_panel = w.staged and (packed is None or not (<Packed> packed).panels)
     call.source, call.target = numbers(source), numbers(target)
@@ -555,8 +557,8 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef WalkHand hand
     cdef Py_ssize_t staged
     describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), False)
-    threads = threads_for(w, threads)
     cut_walk(k, threads)
+    threads = threads_for(w, threads, k.shares == 0)
     staged = 0 if k.shares else k.tiles // w.group
     call.x, call.dy, call.dw = numbers(x), numbers(dy), numbers(dw)
     carver.base, carver.used = NULL, 0

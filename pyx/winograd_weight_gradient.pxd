@@ -31,10 +31,13 @@ cdef extern from *:
 cdef enum:
     S_VECTORS = 4                       # vectors of channels c at a time
     CHAIN = 48                          # tiles that are added up before they are added to S: longer chains round more
-    SHARE_TILES = 96                    # tiles of a share, at least: what it costs to finish S is a twentieth of that
+    LEAST_SHARE = 32                    # tiles of each of two shares, at least ...
+    SHARE_TILES = 48                    # ... and of more: what it costs to finish S is a tenth of that
+    SUMS_OF_TILE = 12 * 1024            # bytes of S for each tile of them, at most
     MOST_SHARES = 16
-    SHARE_SUMS = 1280 * 1024            # bytes of S of a share, at most ...
-    SHARE_BYTES = 768 * 1024            # ... and of V and D of a block, from CHAIN tiles on
+    SHARE_SUMS = 1536 * 1024            # bytes of S of a share, at most ...
+    SHARE_BYTES = 768 * 1024            # ... and of V and D of a block; but CHAIN tiles ...
+    MOST_SHARE_BYTES = 2048 * 1024      # ... up to this
     LEAST_BYTES = 1024 * 1024           # of V and D of a stage. They stay in the L2 where S is small; else they are 4
     MOST_BYTES = 8 * 1024 * 1024        # times S, which passes once per stage, up to this: the L3
     LEAST_STAGE = 128                   # tiles: S passes once per stage
@@ -52,13 +55,15 @@ cdef struct Walk:
 
 
 cdef inline void cut_blocks(Winograd* w, Py_ssize_t most, Py_ssize_t multiple) noexcept nogil:
-    # Of at most `most` tiles; as many rows of them as are a multiple of `multiple`, where there are more rows of tiles.
+    # Of at most `most` tiles. The bands of rows are even if their number is to be a multiple of `multiple`.
     cdef Py_ssize_t rows = w.n * w.down
     w.column_bands = ceil_div(w.across, most)
     w.columns = ceil_div(w.across, w.column_bands)
-    w.row_bands = ceil_div(rows, larger(most // w.columns, 1))
-    w.row_bands = smaller(ceil_div(w.row_bands, multiple) * multiple, rows)
-    w.rows, w.even = ceil_div(rows, w.row_bands), multiple > 1
+    w.rows, w.even = smaller(larger(most // w.columns, 1), rows), multiple > 1
+    w.row_bands = ceil_div(rows, w.rows)
+    if w.even:
+        w.row_bands = smaller(ceil_div(w.row_bands, multiple) * multiple, rows)
+        w.rows = ceil_div(rows, w.row_bands)
     w.blocks = w.row_bands * w.column_bands
     w.tiles = ceil_div(w.rows * w.columns, GROUP) * GROUP
 
@@ -77,17 +82,19 @@ cdef inline void cut_stages(Walk* k, Py_ssize_t tile_bytes, Py_ssize_t sum_bytes
 
 cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
     cdef Winograd* w = &k.w
-    cdef Py_ssize_t tiles = w.n * w.down * w.across, width, tile_bytes, sum_bytes
+    cdef Py_ssize_t tiles = w.n * w.down * w.across, least, most, width, tile_bytes, sum_bytes
     w.panels = ceil_div(w.vectors, PANEL)
     width = ceil_div(w.vectors, w.panels) * LANES
     tile_bytes = POINTS * (w.c_blocks * LANES + w.panels * width) * <Py_ssize_t> sizeof(real)
     sum_bytes = POINTS * w.c_blocks * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
     k.shares, k.stages, w.stage = 0, 1, 1
-    if sum_bytes <= SHARE_SUMS and (w.groups > 1 or tiles >= 2 * SHARE_TILES):
-        k.shares = 1
-        while k.shares < MOST_SHARES and 2 * k.shares * SHARE_TILES <= tiles:
+    if sum_bytes <= SHARE_SUMS and (w.groups > 1 or tiles >= 2 * LEAST_SHARE):
+        k.shares = 1 if tiles < 2 * LEAST_SHARE else 2
+        least = larger(SHARE_TILES, sum_bytes // SUMS_OF_TILE)
+        while 1 < k.shares < MOST_SHARES and 2 * k.shares * least <= tiles:
             k.shares *= 2
-        cut_blocks(w, larger(SHARE_BYTES // tile_bytes, CHAIN), k.shares)
+        most = larger(SHARE_BYTES // tile_bytes, smaller(MOST_SHARE_BYTES // tile_bytes, CHAIN))
+        cut_blocks(w, most, k.shares)
     else:
         cut_blocks(w, MOST_TILES, 1)
         cut_stages(k, tile_bytes, sum_bytes, threads)
