@@ -23,8 +23,8 @@ from winograd_matrices cimport (POINTS, SPAN, line_of_data, line_of_gradient, li
                                 line_of_weight_gradient)
 from winograd_plan cimport CHAIN, Winograd, carve_offsets, cut, describe, is_few, keeps_weights, panel_start, panels_for
 from winograd_product cimport half_product_of, product_of
-from winograd_transform cimport (Loom, Window, carve_loom, transform_products, transform_source, transform_weights,
-                                 transpose_weights, window_of)
+from winograd_transform cimport (Loom, Window, carve_loom, clear_tiles, transform_products, transform_source,
+                                 transform_weights, transpose_weights, window_of)
 from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, add_shares, carve_walk, cut_walk, fill_up,
                                        store_taps, transform_dy, transform_sums)
 from workspace cimport Carver, carve
@@ -135,7 +135,10 @@ cdef void make_weights(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t p
 
 cdef void make_source(const Winograd* w, Loom* loom, Py_ssize_t group, Py_ssize_t block, Py_ssize_t c_block,
                       const real* source, real* v) noexcept nogil:
+    # With zeros for the rows of the last product that are no tiles: what lies there may be slow to multiply.
+    cdef Py_ssize_t tiles = window_of(w, block).tiles, half = ROWS // 2
     transform_source(v, w, loom, group, block, c_block, source)
+    clear_tiles(v + c_block * w.v_vector, w, tiles, ceil_div(tiles, half) * half, w.v_rows, LANES)
 
 
 cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:

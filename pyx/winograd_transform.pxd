@@ -10,7 +10,7 @@ from libc.string cimport memset
 from geometry cimport larger, smaller
 from panel cimport pack_panel, transpose
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, store_lanes, vec
-from winograd_matrices cimport OUTPUTS, SPAN, put, transform_data, transform_output, transform_weight
+from winograd_matrices cimport OUTPUTS, POINTS, SPAN, put, transform_data, transform_output, transform_weight
 from winograd_plan cimport Winograd, panel_start
 from workspace cimport Carver, carve
 
@@ -156,6 +156,16 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
             transform_row(v, w, &b, tile, k.plane + i * b.width * LANES)
             tile += b.columns
             row += 1
+
+
+cdef inline void clear_tiles(real* to, const Winograd* w, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t rows,
+                             Py_ssize_t width) noexcept nogil:
+    # Those from `tile` on, of a vector of V or D.  rows: numbers per group of tiles
+    cdef Py_ssize_t i
+    while tile < last:
+        for i in range(POINTS):
+            put(to + tile // w.group * rows + tile % w.group * width, w.group * width, i, splat(0))
+        tile += 1
 
 
 cdef inline void transpose_weights(real* taps, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t vector,

@@ -19,7 +19,7 @@ from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN, at, line_of_weight_gradient, put, transform_gradient
 from winograd_plan cimport MOST_TILES, Winograd, panel_start, shape_v
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
-from winograd_transform cimport Loom, Window, look, open_rows, window_of
+from winograd_transform cimport Loom, Window, clear_tiles, look, open_rows, window_of
 from workspace cimport Carver, carve
 
 cdef extern from *:
@@ -121,13 +121,9 @@ cdef inline void carve_walk(Walk* k, Carver* carver) noexcept nogil:
 
 cdef inline void fill_up(real* to, const Winograd* w, Py_ssize_t block, Py_ssize_t rows,
                          Py_ssize_t width) noexcept nogil:
-    # Zeros where a block does not fill V or D, and another one follows.  rows: numbers per group of tiles
-    cdef Py_ssize_t tile = window_of(w, block).tiles, i
+    # Zeros where a block does not fill V or D, and another one follows.
     if block + 1 < w.blocks:
-        while tile < w.tiles:
-            for i in range(POINTS):
-                put(to + tile // w.group * rows + tile % w.group * width, w.group * width, i, splat(0))
-            tile += 1
+        clear_tiles(to, w, window_of(w, block).tiles, w.tiles, rows, width)
 
 
 cdef inline Py_ssize_t panel_of(const Winograd* w, Py_ssize_t vector) noexcept nogil:
