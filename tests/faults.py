@@ -388,6 +388,18 @@ WINOGRAD = [
     ),
     Fault(
         "pyx/winograd_weight_gradient.pxd",
+        "for share in range(1, k.shares):",
+        "for share in range(1, k.shares - 1):",
+        "last share of the tiles forgotten",
+    ),
+    Fault(
+        "pyx/winograd_few.pxd",
+        "out[0] = acc[p][r] if first else out[0] + acc[p][r]",
+        "out[0] = acc[p][r]",
+        "sums of earlier channels forgotten where tiles are few",
+    ),
+    Fault(
+        "pyx/winograd_weight_gradient.pxd",
         "    return not total <= LARGEST",
         "    return False",
         "weight gradients that are not finite left as they come",
