@@ -4,7 +4,7 @@
 # call transforms weights and source (winograd_transform.pxd), multiplies (winograd_product.pxd) and transforms back.
 # Two schedules (winograd_plan.pxd) make the same sums in the same order:
 #
-#   by blocks    U of all weights once; then each thread takes blocks of tiles, from source to target
+#   by blocks    U of all weights once, or once for each thread; then each takes blocks of tiles, from source to target
 #   staged       V of as many blocks as the L3 holds; then each thread takes panels of output channels through them, and
 #                makes their U on the way, some channels at a time. For large weights, and for few blocks.
 #
@@ -21,7 +21,8 @@ from vector cimport LANES, MAX_LANES, ROWS, real, splat, vec
 from winograd_few cimport products_of
 from winograd_matrices cimport (POINTS, SPAN, line_of_data, line_of_gradient, line_of_output, line_of_weight,
                                 line_of_weight_gradient)
-from winograd_plan cimport CHAIN, Winograd, carve_offsets, cut, describe, is_few, keeps_weights, panel_start, panels_for
+from winograd_plan cimport (CHAIN, OWN_BYTES, Winograd, carve_offsets, cut, describe, is_few, keeps_weights,
+                            panel_start, panels_for, u_bytes)
 from winograd_product cimport half_product_of, product_of
 from winograd_transform cimport (Loom, Window, carve_loom, clear_tiles, transform_products, transform_source,
                                  transform_weights, transpose_weights, window_of)
@@ -47,7 +48,7 @@ cdef struct Hand:
     # What one thread works with.
     Loom loom
     real* v             # of a block: its own, or one of the stage
-    real* u             # of a panel, where those are made on the way
+    real* u             # of a panel, where those are made on the way; or of all of them
     real* m
 
 cdef struct Call:
@@ -59,6 +60,8 @@ cdef struct Call:
     real* target
     real* v             # of a stage
     bint panel_by_panel     # whether each task makes the U that it needs
+    bint own_weights        # whether each thread makes its own U of all panels, when ...
+    char* made          # [threads] ... it takes its first block
     real* u             # otherwise: [groups][panels]
     real* transposed    # [groups][vectors][c][9][LANES] what U is made from, if not from `weight`
     char* doubted       # [n] whether an image must be computed again
@@ -79,7 +82,8 @@ cdef void carve_hand(Hand* h, const Call* call, Carver* carver) noexcept nogil:
     cdef const Winograd* w = &call.w
     carve_loom(&h.loom, w, carver)
     h.v = call.v if w.staged else <real*> carve(carver, w.v_block, sizeof(real))
-    h.u = <real*> carve(carver, w.u_panel if call.panel_by_panel else 0, sizeof(real))
+    h.u = <real*> carve(carver, w.u_panel * (w.panels if call.own_weights else 1 if call.panel_by_panel else 0),
+                        sizeof(real))
     h.m = <real*> carve(carver, w.m_block * w.together, sizeof(real))
 
 
@@ -154,13 +158,26 @@ cdef void transpose_vector(const Call* call, Py_ssize_t task, Py_ssize_t thread)
                       w.c, call.weight)
 
 
+cdef inline const real* weights_of(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t thread) noexcept nogil:
+    # U of all panels of a group.
+    cdef Py_ssize_t i
+    if not call.own_weights:
+        return packed_panel(call, group, 0)
+    if not call.made[thread]:
+        for i in range(call.w.panels):
+            make_weights(call, h, group, i, 0, call.w.c, h.u + i * call.w.u_panel)
+        call.made[thread] = 1
+    return h.u
+
+
 cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
     cdef Hand h = hand_of(call, thread)
     cdef Py_ssize_t group = task // call.w.blocks, block = task % call.w.blocks, i
+    cdef const real* u = weights_of(call, &h, group, thread)
     for i in range(call.w.c_blocks):
         make_source(&call.w, &h.loom, group, block, i, call.source, h.v)
     for i in range(call.w.panels):
-        multiply(&call.w, block, i, 0, call.w.c, h.v, packed_panel(call, group, i), h.m)
+        multiply(&call.w, block, i, 0, call.w.c, h.v, u + i * call.w.u_panel, h.m)
         finish(call, group, block, i, h.m)
 
 
@@ -236,7 +253,7 @@ cdef void run(const Call* call, int threads) noexcept nogil:
     cdef Py_ssize_t task, group, first, count
     cdef const Winograd* w = &call.w
     if not w.staged:
-        if call.weight != NULL:
+        if call.weight != NULL and not call.own_weights:
             make_panels(call, threads)
         # Parallel over blocks of the target: disjoint outputs, V and M private to the thread.
         for task in prange(w.groups * w.blocks, num_threads=threads, schedule="dynamic", chunksize=1,
@@ -286,6 +303,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     threads = threads_for(w, threads, packed is None)
     cut(w, 0 if packed is None else (<Packed> packed).panels, threads)
     call.panel_by_panel = w.staged and (packed is None or not (<Packed> packed).panels)
+    call.own_weights = packed is None and not w.staged and w.groups == 1 and u_bytes(w) <= OWN_BYTES
     call.source, call.target = numbers(source), numbers(target)
     call.weight = numbers(weight) if packed is None else NULL
     width = w.vectors * LANES
@@ -295,10 +313,11 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
         carve_offsets(w, &carver)
         biases = <real*> carve(&carver, w.groups * width, sizeof(real))
         call.doubted = <char*> carve(&carver, w.n, 1)
+        call.made = <char*> carve(&carver, threads, 1)
         call.v = <real*> carve(&carver, w.stage * w.v_block if w.staged else 0, sizeof(real))
         if packed is not None:
             call.u = call.transposed = <real*> (<Packed> packed).memory.memory
-        elif not call.panel_by_panel:
+        elif not call.panel_by_panel and not call.own_weights:
             call.u = <real*> carve(&carver, w.groups * w.panels * w.u_panel, sizeof(real))
         if carver.base == NULL:
             # Once around to learn the size, again to divide it.
@@ -312,6 +331,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
             for group in range(w.groups):
                 memcpy(biases + group * width, b + group * w.m, w.m * sizeof(real))
         memset(call.doubted, 0, w.n)
+        memset(call.made, 0, threads)
         run(&call, threads)
     while image < w.n:
         first = image
@@ -346,7 +366,7 @@ cdef object pack(geometry, bint input_gradient, weight, int threads):
     cut(w, packed.panels, threads)
     numbers_kept = w.panels * w.u_panel if packed.panels else w.vectors * w.c * 9 * LANES
     call.u = call.transposed = <real*> packed.memory.reserve(w.groups * numbers_kept * sizeof(real))
-    call.weight, call.panel_by_panel, call.v = numbers(weight), False, NULL
+    call.weight, call.panel_by_panel, call.own_weights, call.v = numbers(weight), False, False, NULL
     own.base, own.used = NULL, 0
     carve_hand(&hand, &call, &own)
     call.own = own.used

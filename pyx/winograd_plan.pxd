@@ -27,6 +27,7 @@ cdef enum:
     KEPT_BYTES = 4 * 1024 * 1024    # U of a group up to this is made once for all blocks ...
     ALL_BYTES = 32 * 1024 * 1024    # ... if that of all groups is not more than this
     FEW_BYTES = 768 * 1024          # the same, where there are few tiles: U stays in the L2
+    OWN_BYTES = 1024 * 1024         # U up to this is made by each thread: to read it from another core takes longer
     CHAIN = 64                      # channels c that are added up before they are added to M: longer chains round more
     M_BYTES = 512 * 1024            # M of the blocks that use a piece of U, which is as large and shares the L2
 
@@ -94,13 +95,17 @@ cdef inline bint is_few(const Winograd* w) noexcept nogil:
     return w.n * w.down * w.across <= FEW_TILES
 
 
+cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:
+    # Of a group.
+    return POINTS * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
+
+
 cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
     # Whether U is kept. Else each task makes, as often as it needs it, a piece of U that stays in its L2. What it makes
     # that from is a quarter of the size, and making it takes less time than to read it from beyond the L2.
     # (With few tiles too; but threads would meet twice for every group.)
-    cdef Py_ssize_t u_bytes = POINTS * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
     cdef Py_ssize_t most = FEW_BYTES if is_few(w) and w.groups == 1 else KEPT_BYTES
-    return u_bytes <= most and w.groups * u_bytes <= ALL_BYTES
+    return u_bytes(w) <= most and w.groups * u_bytes(w) <= ALL_BYTES
 
 
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
