@@ -8,6 +8,9 @@
 #   staged       V of as many blocks as the L3 holds; then each thread takes panels of output channels through them, and
 #                makes their U on the way, some channels at a time. For large weights, and for few blocks.
 #
+# Loops are divided statically: what another core has written last, in this call or the one before, takes twice as long
+# to read or to write as what lies in a thread's own cache.
+#
 # Where a result is not finite, or might not be, the direct kernels compute that image again.
 
 import importlib
@@ -244,7 +247,7 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
 cdef void make_panels(const Call* call, int threads) noexcept nogil:
     cdef Py_ssize_t task
     # Parallel over panels of U.
-    for task in prange(call.w.groups * call.w.panels, num_threads=threads, schedule="dynamic", chunksize=1,
+    for task in prange(call.w.groups * call.w.panels, num_threads=threads, schedule="static",
                        use_threads_if=threads > 1):
         make_panel(call, task, threadid())
 
@@ -256,7 +259,7 @@ cdef void run(const Call* call, int threads) noexcept nogil:
         if call.weight != NULL and not call.own_weights:
             make_panels(call, threads)
         # Parallel over blocks of the target: disjoint outputs, V and M private to the thread.
-        for task in prange(w.groups * w.blocks, num_threads=threads, schedule="dynamic", chunksize=1,
+        for task in prange(w.groups * w.blocks, num_threads=threads, schedule="static",
                            use_threads_if=threads > 1):
             run_block(call, task, threadid())
         return
@@ -265,10 +268,10 @@ cdef void run(const Call* call, int threads) noexcept nogil:
         while first < w.blocks:
             count = smaller(w.stage, w.blocks - first)
             # Parallel over pieces of V, then over channels of the target (and parts of the stage).
-            for task in prange(count * w.c_blocks, num_threads=threads, schedule="dynamic", chunksize=1,
+            for task in prange(count * w.c_blocks, num_threads=threads, schedule="static",
                                use_threads_if=threads > 1):
                 stage_source(call, group, first, task, threadid())
-            for task in prange(w.panels * w.parts, num_threads=threads, schedule="dynamic", chunksize=1,
+            for task in prange(w.panels * w.parts, num_threads=threads, schedule="static",
                                use_threads_if=threads > 1):
                 run_panel(call, group, first, count, task, threadid())
             first = first + count
@@ -277,7 +280,7 @@ cdef void run(const Call* call, int threads) noexcept nogil:
 cdef void transpose_all(const Call* call, int threads) noexcept nogil:
     cdef Py_ssize_t task
     # Parallel over vectors of channels m.
-    for task in prange(call.w.groups * call.w.vectors, num_threads=threads, schedule="dynamic", chunksize=1,
+    for task in prange(call.w.groups * call.w.vectors, num_threads=threads, schedule="static",
                        use_threads_if=threads > 1):
         transpose_vector(call, task, threadid())
 
@@ -547,10 +550,10 @@ cdef void walk_shares(const WalkCall* call, int threads) noexcept nogil:
     cdef Py_ssize_t task
     cdef const Winograd* w = &call.k.w
     # Parallel over shares of the tiles, each with sums of its own, then over pieces of dw.
-    for task in prange(w.groups * call.k.shares, num_threads=threads, schedule="dynamic", chunksize=1,
+    for task in prange(w.groups * call.k.shares, num_threads=threads, schedule="static",
                        use_threads_if=threads > 1):
         run_share(call, task, threadid())
-    for task in prange(w.groups * w.panels * w.c_blocks, num_threads=threads, schedule="dynamic", chunksize=1,
+    for task in prange(w.groups * w.panels * w.c_blocks, num_threads=threads, schedule="static",
                        use_threads_if=threads > 1):
         join_shares(call, task, threadid())
 
@@ -563,9 +566,9 @@ cdef void walk_stages(const WalkCall* call, int threads) noexcept nogil:
         for stage in range(k.stages):
             # Parallel over pieces of V and D, then over pieces of S: a sum belongs to one thread.
             for task in prange(smaller(w.stage, w.blocks - stage * w.stage) * (w.c_blocks + w.vectors),
-                               num_threads=threads, schedule="dynamic", chunksize=1, use_threads_if=threads > 1):
+                               num_threads=threads, schedule="static", use_threads_if=threads > 1):
                 stage_pictures(call, group, stage * w.stage, task, threadid())
-            for task in prange(w.panels * k.c_parts, num_threads=threads, schedule="dynamic", chunksize=1,
+            for task in prange(w.panels * k.c_parts, num_threads=threads, schedule="static",
                                use_threads_if=threads > 1):
                 add_stage(call, group, stage, task, threadid())
 
