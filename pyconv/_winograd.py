@@ -1,10 +1,10 @@
 """What Winograd's algorithm can serve, and where it takes less time than the direct kernels.
 
 The estimate counts nanoseconds of one core, measured by `python -m bench.choice` with AVX-512 and float32 over some
-three hundred shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16). It lies between the times on
-one thread and on two: what is taken must not depend on the number of threads, though for one choice in six the two
-disagree by more than 5 %. Only the ratio of the two algorithms matters, and that depends on little else than the number
-of lanes of a vector, so the same numbers serve the other instruction sets and float64.
+two hundred and fifty shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16). It lies between the
+times on one thread and on two: what is taken must not depend on the number of threads, though for one choice in twelve
+the two disagree by more than 5 %. Only the ratio of the two algorithms matters, and that depends on little else than
+the number of lanes of a vector, so the same numbers serve the other instruction sets and float64.
 """
 
 from __future__ import annotations
@@ -37,21 +37,28 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     pixels, tiles = g.n * h * w, g.n * _vectors(h, 4) * _vectors(w, 4)
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs = c * m_vectors
-    # 36 products per tile; the transforms of its source and of its outputs; that of the weights, or of dw; the call
+    # 36 products per tile; the transforms of its source and of its outputs; that of the weights, which is done again in
+    # each call for few tiles, or of dw; the call
     if which == "weight_gradient":
-        winograd = 7.0 * pairs * tiles + (175 * c_vectors + 300 * m_vectors) * tiles + 85 * pairs + 3000
+        winograd = 6.6 * pairs * tiles + (90 * c_vectors + 110 * m_vectors) * tiles + 80 * pairs + 1500
     else:
-        winograd = 7.3 * pairs * _vectors(tiles, 4) * 4 + (120 * c_vectors + 85 * m_vectors) * tiles
-        winograd += 34 * pairs + 1900 if packed else 72 * pairs + 3800
+        winograd = 6.8 * pairs * _vectors(tiles, 4) * 4 + (62 * c_vectors + 40 * m_vectors) * tiles
+        if packed:
+            winograd += (9 if tiles > 4 else 19) * pairs + 1400
+        else:
+            winograd += (34 if which == "forward" else 40) * pairs + 2500
     # 9 products per pixel: with channels in the lanes, without those that meet padding; with pixels, with the junk
     # between rows; numbers in and out; packed weights, or dw; the call
     if which == "weight_gradient":
-        direct = 1.17 * pairs * pixels + (0.63 * c + 0.3 * m) * pixels + 65 * pairs + 1100
+        direct = 1.1 * pairs * pixels + (0.53 * c + 0.13 * m) * pixels + 11 * pairs + 1800
     else:
         by_channels = pairs * g.n * _products(h, w, g, which)
         by_pixels = c * m * g.n * 9 * _vectors((h - 1) * (w + 2) + w, lanes)
-        direct = 0.155 * min(by_channels, by_pixels) + (0.5 * c + 0.23 * m) * pixels
-        direct += 19 * pairs + 5500 if packed else 53 * pairs + 4700
+        direct = 0.155 * min(by_channels, by_pixels) + (0.35 * c + 0.06 * m) * pixels
+        if packed:
+            direct += 20 * pairs + 3000
+        else:
+            direct += (32 if which == "forward" else 46) * pairs + 3000
     return winograd < direct
 
 
