@@ -44,7 +44,8 @@ def _whatever(geometry: Geometry, dtype: np.dtype[Any], which: str, packed: bool
 
 
 TABLE = (
-    # A quarter of the multiplications, for 3x3 kernels without stride or dilation. Where that is less time is measured.
+    # A quarter of the multiplications, for 3x3 kernels without stride or dilation; half of them, for 1x3 kernels
+    # without stride. Where that is less time is measured.
     Row("winograd", _winograd.serves, _winograd.pays, _kernels.winograd),
     # Serves every geometry, and never writes the windows of a whole picture to memory.
     Row("direct", _always, _whatever, _kernels.convolution),

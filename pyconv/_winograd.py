@@ -16,13 +16,19 @@ import numpy as np
 from pyconv import _kernels
 from pyconv._geometry import Geometry
 
+MOST_DILATION = 128  # a block of tiles holds at least so many
 LEAST_CHANNELS = 8  # with fewer to sum over, its rounding error is more than three times that of the direct kernels
 
 
 def serves(g: Geometry) -> bool:
-    """Whether the kernels of `winograd` compute this geometry: 3x3, without stride or dilation, and nothing empty."""
-    steps = (g.stride_h, g.stride_w, g.dilation_h, g.dilation_w)
-    return (g.kh, g.kw) == (3, 3) and steps == (1, 1, 1, 1) and min(g.n, g.ic, g.ih, g.iw, g.oc, g.oh, g.ow) > 0
+    """Whether the kernels of `winograd` compute this geometry: 3x3 without stride or dilation, or 1x3 without stride,
+    and nothing empty.
+    """
+    if (g.stride_h, g.stride_w) != (1, 1) or min(g.n, g.ic, g.ih, g.iw, g.oc, g.oh, g.ow) == 0:
+        return False
+    if (g.kh, g.kw) == (1, 3):
+        return g.dilation_w <= MOST_DILATION
+    return (g.kh, g.kw, g.dilation_h, g.dilation_w) == (3, 3, 1, 1)
 
 
 def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
@@ -34,9 +40,10 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     if min(c, m) < LEAST_CHANNELS:
         return False
     lanes: int = _kernels.winograd[dtype].lanes()
-    pixels, tiles = g.n * h * w, g.n * _vectors(h, 4) * _vectors(w, 4)
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs = c * m_vectors
+    if g.kh == 1:
+        return _pays_for_lines(g, which, packed, pairs, c_vectors, m_vectors, h, w)
     # 36 products per tile; the transforms of its source and of its outputs; that of the weights, which is done again in
     # each call for few tiles, or of dw; the call
     if which == "weight_gradient":
@@ -60,6 +67,18 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
         else:
             direct += (32 if which == "forward" else 46) * pairs + 3000
     return winograd < direct
+
+
+def _pays_for_lines(
+    g: Geometry, which: str, packed: bool, pairs: int, c_vectors: int, m_vectors: int, h: int, w: int
+) -> bool:
+    """The same for 1x3 kernels, whose tiles are 1x4 outputs of 6 products each; `pairs` as in `pays`."""
+    pixels, tiles = g.n * h * w, g.n * h * g.dilation_w * _vectors(w, 4 * g.dilation_w)
+    if which == "weight_gradient":
+        winograd = 1.2 * pairs * tiles + (35 * c_vectors + 45 * m_vectors) * tiles + 20 * pairs + 3000
+        return winograd < 0.33 * pairs * pixels + 22 * pairs + 1100
+    winograd = 1.25 * pairs * tiles + (30 * c_vectors + 30 * m_vectors) * tiles + (6 if packed else 14) * pairs + 3800
+    return winograd < 0.47 * pairs * pixels + (6 if packed else 18) * pairs + 4700
 
 
 def _products(h: int, w: int, g: Geometry, which: str) -> int:

@@ -1,7 +1,8 @@
-# Convolution by Winograd's F(4x4, 3x3): forward, input gradient (= transposed convolution), weight gradient.
+# Convolution by Winograd's F(4x4, 3x3) or F(4, 3): forward, input gradient (= transposed convolution), weight gradient.
 #
-# The entry points that Python calls, for kernels of 3x3 without stride or dilation; arguments as in convolution.pyx. A
-# call transforms weights and source (winograd_transform.pxd), multiplies (winograd_product.pxd) and transforms back.
+# The entry points that Python calls, for kernels of 3x3 without stride or dilation, or 1x3 without stride; arguments as
+# in convolution.pyx. A call transforms weights and source (winograd_transform.pxd), multiplies (winograd_product.pxd)
+# and transforms back.
 # Two schedules (winograd_plan.pxd) make the same sums in the same order:
 #
 #   by blocks    U of all weights once, or once for each thread; then each takes blocks of tiles, from source to target
@@ -22,7 +23,7 @@ cimport numpy as cnp
 from geometry cimport Geometry, ceil_div, smaller
 from vector cimport LANES, MAX_LANES, ROWS, real, splat, vec
 from winograd_few cimport products_of
-from winograd_matrices cimport (POINTS, SPAN, line_of_data, line_of_gradient, line_of_output, line_of_weight,
+from winograd_matrices cimport (SPAN, line_of_data, line_of_gradient, line_of_output, line_of_weight,
                                 line_of_weight_gradient)
 from winograd_plan cimport (CHAIN, OWN_BYTES, Winograd, carve_offsets, cut, describe, is_few, keeps_weights,
                             panel_start, panels_for, u_bytes)
@@ -43,7 +44,7 @@ cdef enum:
 
 
 cdef inline int threads_for(const Winograd* w, int threads, bint meet) noexcept nogil:
-    cdef Py_ssize_t work = 9 * w.n * w.groups * w.m * w.c * w.target_h * w.target_w
+    cdef Py_ssize_t work = w.taps * w.n * w.groups * w.m * w.c * w.target_h * w.target_w
     return 1 if work < (MEETING_WORK if meet else SERIAL_WORK) else threads
 
 
@@ -66,7 +67,7 @@ cdef struct Call:
     bint own_weights        # whether each thread makes its own U of all panels, when ...
     char* made          # [threads] ... it takes its first block
     real* u             # otherwise: [groups][panels]
-    real* transposed    # [groups][vectors][c][9][LANES] what U is made from, if not from `weight`
+    real* transposed    # [groups][vectors][c][taps][LANES] what U is made from, if not from `weight`
     char* doubted       # [n] whether an image must be computed again
     char* base          # scratch of the threads
     size_t own          # ... and its size
@@ -110,7 +111,7 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
     cdef const Py_ssize_t* at = w.at + first
     if 2 * left > ROWS:
         full, left = full + 1, 0
-    for _ in range(POINTS):
+    for _ in range(w.points):
         c = 0
         while c < depth:
             count = smaller(CHAIN, depth - c)
@@ -124,12 +125,13 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
         m += w.m_point
 
 
-cdef void finish(const Call* call, Py_ssize_t group, Py_ssize_t block, Py_ssize_t panel, const real* m) noexcept nogil:
+cdef void finish(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t block, Py_ssize_t panel,
+                 const real* m) noexcept nogil:
     # From M to the target.
     cdef const Winograd* w = &call.w
     cdef Py_ssize_t image
     cdef Window b = window_of(w, block)
-    if transform_products(call.target, w, group, block, panel, m, call.bias + group * w.vectors * LANES):
+    if transform_products(call.target, w, &h.loom, group, block, panel, m, call.bias + group * w.vectors * LANES):
         for image in range(b.row // w.down, ceil_div(b.row + b.rows, w.down)):
             call.doubted[image] = 1
 
@@ -157,7 +159,7 @@ cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexc
 cdef void transpose_vector(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
     cdef Hand h = hand_of(call, thread)
     cdef const Winograd* w = &call.w
-    transpose_weights(call.transposed + task * w.c * 9 * LANES, w, &h.loom, task // w.vectors, task % w.vectors, 0,
+    transpose_weights(call.transposed + task * w.c * w.taps * LANES, w, &h.loom, task // w.vectors, task % w.vectors, 0,
                       w.c, call.weight)
 
 
@@ -181,7 +183,7 @@ cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexce
         make_source(&call.w, &h.loom, group, block, i, call.source, h.v)
     for i in range(call.w.panels):
         multiply(&call.w, block, i, 0, call.w.c, h.v, u + i * call.w.u_panel, h.m)
-        finish(call, group, block, i, h.m)
+        finish(call, &h, group, block, i, h.m)
 
 
 cdef void stage_source(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t task,
@@ -227,7 +229,7 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
     cdef const real* u = h.u if call.panel_by_panel else packed_panel(call, group, panel)
     if call.panel_by_panel and is_few(w):
         multiply_few(call, &h, group, panel)
-        finish(call, group, 0, panel, h.m)
+        finish(call, &h, group, 0, panel, h.m)
         return
     while start < end:
         next = smaller(start + w.together, end)
@@ -240,7 +242,7 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
                 multiply(w, first + i, panel, c, depth, call.v + i * w.v_block, u, h.m + (i - start) * w.m_block)
             c += depth
         for i in range(start, next):
-            finish(call, group, first + i, panel, h.m + (i - start) * w.m_block)
+            finish(call, &h, group, first + i, panel, h.m + (i - start) * w.m_block)
         start = next
 
 
@@ -367,7 +369,7 @@ cdef object pack(geometry, bint input_gradient, weight, int threads):
     describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), input_gradient)
     packed.memory, packed.panels = Scratch(), panels_for(w, threads) if keeps_weights(w) else 0
     cut(w, packed.panels, threads)
-    numbers_kept = w.panels * w.u_panel if packed.panels else w.vectors * w.c * 9 * LANES
+    numbers_kept = w.panels * w.u_panel if packed.panels else w.vectors * w.c * w.taps * LANES
     call.u = call.transposed = <real*> packed.memory.reserve(w.groups * numbers_kept * sizeof(real))
     call.weight, call.panel_by_panel, call.own_weights, call.v = numbers(weight), False, False, NULL
     own.base, own.used = NULL, 0
@@ -394,7 +396,7 @@ def pack_input_gradient(geometry, weight, int threads):
 
 
 def forward(geometry, x, weight, bias, y, int threads, packed=None):
-    """y = conv(x, weight) + bias.  x (n, ic, ih, iw)  weight (oc, ic / groups, 3, 3)  bias (oc,)  y (n, oc, oh, ow)"""
+    """y = conv(x, weight) + bias.  x (n, ic, ih, iw)  weight (oc, ic / groups, kh, 3)  bias (oc,)  y (n, oc, oh, ow)"""
     correlate(geometry, False, x, weight, bias, y, threads, packed)
 
 
@@ -443,7 +445,7 @@ cdef inline WalkHand walk_hand_of(const WalkCall* call, Py_ssize_t thread) noexc
     cdef Py_ssize_t i
     carver.base, carver.used = call.base + thread * call.own, 0
     carve_walk_hand(&h, call, &carver)
-    for i in range(9 * LANES):
+    for i in range(call.k.w.taps * LANES):
         h.loom.tap_at[i] = i
     return h
 
@@ -574,7 +576,7 @@ cdef void walk_stages(const WalkCall* call, int threads) noexcept nogil:
 
 
 def weight_gradient(geometry, x, dy, dw, int threads):
-    """dw = dy correlated with x.  x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, 3, 3), overwritten"""
+    """dw = dy correlated with x.  x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, kh, 3), overwritten"""
     cdef Scratch scratch = borrow()
     cdef WalkCall call
     cdef Walk* k = &call.k
@@ -640,7 +642,7 @@ cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
         elif line == WEIGHT:
             line_of_weight(result, LANES, unit[0], unit[1], unit[2])
         elif line == OUTPUT:
-            line_of_output(result, unit[0], unit[1], unit[2], unit[3], unit[4], unit[5], splat(0), doubt)
+            line_of_output(result, LANES, unit[0], unit[1], unit[2], unit[3], unit[4], unit[5], splat(0), doubt)
         elif line == GRADIENT:
             line_of_gradient(result, LANES, unit[0], unit[1], unit[2], unit[3])
         else:

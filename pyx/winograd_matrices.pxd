@@ -164,16 +164,16 @@ cdef inline vec difference_of(Pair pair, const real* m, Py_ssize_t step) noexcep
     return at(m, step, 1) - at(m, step, 2) if pair == INNER else at(m, step, 3) - at(m, step, 4)
 
 
-cdef inline void line_of_output(real* y, vec m0, vec m1, vec m2, vec m3, vec m4, vec m5, vec bias,
+cdef inline void line_of_output(real* y, Py_ssize_t step, vec m0, vec m1, vec m2, vec m3, vec m4, vec m5, vec bias,
                                 vec* doubt) noexcept nogil:
-    # y = A' m + bias, 4 from 6; the squares of A' m are added to doubt
+    # y = A' m + bias, 4 from 6, numbers of y `step` apart; the squares of A' m are added to doubt
     cdef vec even_p = m1 + m2, odd_p = m1 - m2, even_q = m3 + m4, odd_q = m3 - m4
     cdef vec y0 = m0 + even_p + even_q, y1 = point_p * odd_p + point_q * odd_q
     cdef vec y2 = square_p * even_p + square_q * even_q, y3 = m5 + cube_p * odd_p + cube_q * odd_q
-    put(y, LANES, 0, y0 + bias)
-    put(y, LANES, 1, y1 + bias)
-    put(y, LANES, 2, y2 + bias)
-    put(y, LANES, 3, y3 + bias)
+    put(y, step, 0, y0 + bias)
+    put(y, step, 1, y1 + bias)
+    put(y, step, 2, y2 + bias)
+    put(y, step, 3, y3 + bias)
     doubt[0] = doubt[0] + y0 * y0
     doubt[1] = doubt[1] + y1 * y1
     doubt[2] = doubt[2] + y2 * y2
@@ -190,9 +190,9 @@ cdef inline void transform_output(real* y, Py_ssize_t row, const real* m, Py_ssi
     cdef vec p3 = sum_of(INNER, m + 3 * step, line), q3 = sum_of(OUTER, m + 3 * step, line)
     cdef vec p4 = sum_of(INNER, m + 4 * step, line), q4 = sum_of(OUTER, m + 4 * step, line)
     cdef vec p5 = sum_of(INNER, m + 5 * step, line), q5 = sum_of(OUTER, m + 5 * step, line)
-    line_of_output(y, at(m, step, 0) + p0 + q0, at(m, step, 1) + p1 + q1, at(m, step, 2) + p2 + q2,
+    line_of_output(y, LANES, at(m, step, 0) + p0 + q0, at(m, step, 1) + p1 + q1, at(m, step, 2) + p2 + q2,
                    at(m, step, 3) + p3 + q3, at(m, step, 4) + p4 + q4, at(m, step, 5) + p5 + q5, bias, doubt)
-    line_of_output(y + 2 * row, square_p * p0 + square_q * q0, square_p * p1 + square_q * q1,
+    line_of_output(y + 2 * row, LANES, square_p * p0 + square_q * q0, square_p * p1 + square_q * q1,
                    square_p * p2 + square_q * q2, square_p * p3 + square_q * q3,
                    square_p * p4 + square_q * q4, square_p * p5 + square_q * q5, bias, doubt)
     p0, q0 = difference_of(INNER, m, line), difference_of(OUTER, m, line)
@@ -201,10 +201,12 @@ cdef inline void transform_output(real* y, Py_ssize_t row, const real* m, Py_ssi
     p3, q3 = difference_of(INNER, m + 3 * step, line), difference_of(OUTER, m + 3 * step, line)
     p4, q4 = difference_of(INNER, m + 4 * step, line), difference_of(OUTER, m + 4 * step, line)
     p5, q5 = difference_of(INNER, m + 5 * step, line), difference_of(OUTER, m + 5 * step, line)
-    line_of_output(y + row, point_p * p0 + point_q * q0, point_p * p1 + point_q * q1, point_p * p2 + point_q * q2,
-                   point_p * p3 + point_q * q3, point_p * p4 + point_q * q4, point_p * p5 + point_q * q5, bias, doubt)
+    line_of_output(y + row, LANES, point_p * p0 + point_q * q0, point_p * p1 + point_q * q1,
+                   point_p * p2 + point_q * q2, point_p * p3 + point_q * q3,
+                   point_p * p4 + point_q * q4, point_p * p5 + point_q * q5, bias, doubt)
     m += 5 * line
-    line_of_output(y + 3 * row, at(m, step, 0) + cube_p * p0 + cube_q * q0, at(m, step, 1) + cube_p * p1 + cube_q * q1,
+    line_of_output(y + 3 * row, LANES,
+                   at(m, step, 0) + cube_p * p0 + cube_q * q0, at(m, step, 1) + cube_p * p1 + cube_q * q1,
                    at(m, step, 2) + cube_p * p2 + cube_q * q2, at(m, step, 3) + cube_p * p3 + cube_q * q3,
                    at(m, step, 4) + cube_p * p4 + cube_q * q4, at(m, step, 5) + cube_p * p5 + cube_q * q5, bias, doubt)
 

@@ -1,6 +1,10 @@
 # The plan of a call by Winograd's algorithm: the sum, its tiles, and how they are cut into blocks and panels.
 #
 #     target[m] = sum over c of A' [(G weight[m, c] G') * (B' source[c] B)] A      tile by tile of 4x4 targets
+#     target[m] = sum over c of A' [(G weight[m, c]) * (B' source[c])]             the same for 1x3 kernels, of 1x4
+#
+# With a dilation the numbers of a tile lie that far apart, and as many tiles lie between each other: together they are
+# a piece of a row, of which a block has whole ones.
 #
 # Tiles are numbered along a row of tiles, down the picture, and on through the images. A block is a band of whole rows
 # of tiles (of several images, if they are small), or a piece of a wide one; a panel is a few vectors of channels m.
@@ -21,7 +25,7 @@ from workspace cimport Carver, carve
 
 cdef enum:
     BLOCK_BYTES = 800 * 1024        # V and M of a block: most of a private L2
-    MOST_TILES = 64                 # of a block
+    MOST_TILES = 64                 # of a block, of 36 points each
     LEAST_TILES = 24
     STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads
     KEPT_BYTES = 4 * 1024 * 1024    # U of a group up to this is made once for all blocks ...
@@ -37,6 +41,9 @@ cdef struct Winograd:
     Py_ssize_t top, left                            # target 0 starts reading at source -top, -left
     Py_ssize_t weight_m, weight_c, weight_group     # distances in the weight array
     bint flipped                                    # taps run backwards
+    Py_ssize_t taps, points                         # of a kernel: 9 or 3; products of a tile: 36 or 6
+    Py_ssize_t high, overlap                        # rows of targets of a tile, and how many more it reads
+    Py_ssize_t apart                                # columns between the numbers of a tile
     Py_ssize_t down, across                         # tiles of an image
     Py_ssize_t c_blocks, vectors, panels            # vectors of channels c; of channels m, and their division
     # the cut into blocks
@@ -57,18 +64,20 @@ cdef struct Winograd:
 
 cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient) noexcept nogil:
     w.n, w.groups, w.flipped = g.n, g.groups, input_gradient
+    w.taps, w.high, w.overlap, w.apart = 3 * g.kh, OUTPUTS if g.kh == 3 else 1, g.kh - 1, g.dilation_w
+    w.points = (w.high + w.overlap) * SPAN
     if input_gradient:
         w.m, w.c = g.ic // g.groups, g.oc // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.oh, g.ow, g.ih, g.iw
-        w.top, w.left = 2 - g.pad_top, 2 - g.pad_left
-        w.weight_m, w.weight_c = 9, 9 * w.m
+        w.top, w.left = w.overlap - g.pad_top, 2 * w.apart - g.pad_left
+        w.weight_m, w.weight_c = w.taps, w.taps * w.m
     else:
         w.m, w.c = g.oc // g.groups, g.ic // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.ih, g.iw, g.oh, g.ow
         w.top, w.left = g.pad_top, g.pad_left
-        w.weight_m, w.weight_c = 9 * w.c, 9
-    w.weight_group = 9 * w.m * w.c
-    w.down, w.across = ceil_div(w.target_h, OUTPUTS), ceil_div(w.target_w, OUTPUTS)
+        w.weight_m, w.weight_c = w.taps * w.c, w.taps
+    w.weight_group = w.taps * w.m * w.c
+    w.down, w.across = ceil_div(w.target_h, w.high), ceil_div(w.target_w, OUTPUTS * w.apart) * w.apart
     w.c_blocks, w.vectors = ceil_div(w.c, LANES), ceil_div(w.m, LANES)
 
 
@@ -81,7 +90,7 @@ cdef inline Py_ssize_t divide(Py_ssize_t count, Py_ssize_t most, Py_ssize_t thre
 cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
     w.group = group
     w.v_point = group * LANES
-    w.v_vector = POINTS * w.v_point
+    w.v_vector = w.points * w.v_point
     w.v_rows = w.c_blocks * w.v_vector
     w.v_block = w.tiles // group * w.v_rows
 
@@ -92,12 +101,12 @@ cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcep
 
 cdef inline bint is_few(const Winograd* w) noexcept nogil:
     # Whether the products are those of winograd_few.pxd, where U is not stored.
-    return w.n * w.down * w.across <= FEW_TILES
+    return w.points == POINTS and w.n * w.down * w.across <= FEW_TILES
 
 
 cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:
     # Of a group.
-    return POINTS * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
+    return w.points * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
 
 
 cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
@@ -108,24 +117,37 @@ cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
     return u_bytes(w) <= most and w.groups * u_bytes(w) <= ALL_BYTES
 
 
+cdef inline Py_ssize_t most_tiles(const Winograd* w) noexcept nogil:
+    # Of a block.
+    return MOST_TILES * POINTS // w.points
+
+
+cdef inline Py_ssize_t whole_pieces(const Winograd* w, Py_ssize_t columns, Py_ssize_t unit) noexcept nogil:
+    # At least so many tiles of a row that they are whole pieces, and `unit` divides them where that costs little.
+    cdef Py_ssize_t piece = w.apart * ceil_div(unit, w.apart)
+    return ceil_div(columns, piece) * piece
+
+
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
     # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
-    cdef Py_ssize_t rows = w.n * w.down, width, wanted, bytes_of_tile
+    cdef Py_ssize_t rows = w.n * w.down, most = most_tiles(w), width, wanted, bytes_of_tile
     cdef bint made = panels > 0
     w.even = False
     w.panels = panels if made else panels_for(w, threads)
     width = ceil_div(w.vectors, w.panels) * LANES
-    bytes_of_tile = POINTS * (w.c_blocks * LANES + width) * sizeof(real)
-    wanted = smaller(larger(BLOCK_BYTES // bytes_of_tile, LEAST_TILES), MOST_TILES)
+    bytes_of_tile = w.points * (w.c_blocks * LANES + width) * sizeof(real)
+    wanted = smaller(larger(BLOCK_BYTES // bytes_of_tile, LEAST_TILES), most)
     # U that is used only once had better not be kept either. (Threads would meet twice for every group.)
-    w.staged = not keeps_weights(w) or (not made and rows * w.across <= MOST_TILES and w.panels >= threads
+    w.staged = not keeps_weights(w) or (not made and rows * w.across <= most and w.panels >= threads
                                and (w.groups == 1 or threads == 1))
     if w.staged:
-        wanted = MOST_TILES
+        wanted = most
     if 4 * w.across > 5 * wanted:
         w.rows = 1
         w.column_bands = ceil_div(w.across, wanted)
-        w.columns = ceil_div(ceil_div(w.across, w.column_bands), ROWS) * ROWS
+        if not w.staged and w.groups == 1 and rows * w.column_bands < 8 * threads:
+            w.column_bands = divide(w.across, wanted, threads)
+        w.columns = whole_pieces(w, ceil_div(w.across, w.column_bands), ROWS)
         w.column_bands = ceil_div(w.across, w.columns)
     else:
         w.columns, w.column_bands = w.across, 1
@@ -139,7 +161,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
     shape_v(w, ROWS)
     w.m_point = w.tiles * width + LANES
-    w.m_block = POINTS * w.m_point
+    w.m_block = w.points * w.m_point
     w.stage, w.parts, w.depth, w.together = 1, 1, w.c, 1
     if w.staged:
         w.stage = smaller(larger(STAGE_BYTES // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
@@ -152,7 +174,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
             w.together = larger(M_BYTES // (w.m_block * <Py_ssize_t> sizeof(real)), 1)
             w.together = smaller(w.together, ceil_div(w.stage, w.parts))
     w.u_point = w.depth * width + LANES         # a line more: points must not share cache sets
-    w.u_panel = POINTS * w.u_point
+    w.u_panel = w.points * w.u_point
 
 
 cdef inline Py_ssize_t panel_start(const Winograd* w, Py_ssize_t panel) noexcept nogil:

@@ -7,10 +7,11 @@
 
 from libc.string cimport memset
 
-from geometry cimport larger, smaller
+from geometry cimport ceil_div, larger, smaller
 from panel cimport pack_panel, transpose
-from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, store_lanes, vec
-from winograd_matrices cimport OUTPUTS, POINTS, SPAN, put, transform_data, transform_output, transform_weight
+from vector cimport LANES, LARGEST, MAX_LANES, PANEL, held, real, splat, store_lanes, vec
+from winograd_matrices cimport (OUTPUTS, at, line_of_data, line_of_output, line_of_weight, put, transform_data,
+                                transform_output, transform_weight)
 from winograd_plan cimport Winograd, panel_start
 from workspace cimport Carver, carve
 
@@ -28,16 +29,23 @@ cdef struct Window:
 
 cdef struct Loom:
     # Scratch memory of a thread.
-    real* plane         # [rows of an image][width][LANES] what a window sees, transposed and padded
-    real* taps          # [WEIGHTS][9][LANES], or of a whole panel
-    Py_ssize_t* tap_at  # [WEIGHTS * 9]
+    real* plane         # [rows of an image][width][LANES] what a window sees, transposed and padded; or, to be stored,
+                        # [OUTPUTS or 1][pixels of a row][LANES] targets
+    real* taps          # [WEIGHTS][taps][LANES], or of a whole panel
+    Py_ssize_t* tap_at  # [WEIGHTS * taps]
+
+
+cdef inline Py_ssize_t tiles_at_once(const Winograd* w) noexcept nogil:
+    # Of a row, whose targets are stored together: whole vectors of neighbours, but for the last one.
+    return w.apart * ceil_div(larger(LANES // OUTPUTS, 1), w.apart)
 
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t rows = OUTPUTS * smaller(w.rows, w.down) + 2, columns = OUTPUTS * w.columns + 2
-    k.plane = <real*> carve(carver, rows * columns * LANES, sizeof(real))
-    k.taps = <real*> carve(carver, WEIGHTS * 9 * PANEL * LANES, sizeof(real))
-    k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * 9, sizeof(Py_ssize_t))
+    cdef Py_ssize_t rows = w.high * smaller(w.rows, w.down) + w.overlap, columns = OUTPUTS * w.columns + 2 * w.apart
+    cdef Py_ssize_t outputs = w.high * larger(OUTPUTS * tiles_at_once(w), LANES) + LANES
+    k.plane = <real*> carve(carver, larger(rows * columns, outputs) * LANES, sizeof(real))
+    k.taps = <real*> carve(carver, WEIGHTS * w.taps * PANEL * LANES, sizeof(real))
+    k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * w.taps, sizeof(Py_ssize_t))
 
 
 cdef inline void look(Window* b, Py_ssize_t start, Py_ssize_t width, Py_ssize_t source_w) noexcept nogil:
@@ -60,7 +68,7 @@ cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil
     b.row, b.column = first_row(w, band), block % w.column_bands * w.columns
     b.rows, b.columns = first_row(w, band + 1) - b.row, smaller(w.columns, w.across - b.column)
     b.tiles = b.rows * b.columns
-    look(&b, b.column * OUTPUTS - w.left, b.columns * OUTPUTS + 2, w.source_w)
+    look(&b, b.column * OUTPUTS - w.left, b.columns * OUTPUTS + 2 * w.apart, w.source_w)
     return b
 
 
@@ -128,11 +136,20 @@ cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_
 
 cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile,
                                const real* plane) noexcept nogil:
-    # One row of tiles, from number `tile` of the block on.  plane (6, b.width, LANES)
-    for _ in range(b.columns):
-        transform_data(v + tile // w.group * w.v_rows + tile % w.group * LANES, w.v_point, plane, b.width * LANES)
-        plane += OUTPUTS * LANES
-        tile += 1
+    # One row of tiles, from number `tile` of the block on.  plane (6 or 1, b.width, LANES)
+    cdef Py_ssize_t step = w.apart * LANES, i
+    cdef real* to
+    cdef const real* d
+    for _ in range(b.columns // w.apart):
+        for i in range(w.apart):
+            to, d = v + tile // w.group * w.v_rows + tile % w.group * LANES, plane + i * LANES
+            if w.high > 1:
+                transform_data(to, w.v_point, d, b.width * LANES)
+            else:
+                line_of_data(to, w.v_point, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3),
+                             at(d, step, 4), at(d, step, 5))
+            tile += 1
+        plane += OUTPUTS * step
 
 
 cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
@@ -146,13 +163,13 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
     while row < last:
         image = row // w.down
         first = source + ((image * w.groups + group) * w.c + c) * w.source_h * w.source_w
-        y = row % w.down * OUTPUTS - w.top
+        y = row % w.down * w.high - w.top
         opened = 0
         while row < last and row // w.down == image:
-            i = OUTPUTS * (row % w.down) - w.top - y
+            i = w.high * (row % w.down) - w.top - y
             open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
-                      y + i + SPAN)
-            opened = i + SPAN
+                      y + i + w.high + w.overlap)
+            opened = i + w.high + w.overlap
             transform_row(v, w, &b, tile, k.plane + i * b.width * LANES)
             tile += b.columns
             row += 1
@@ -163,21 +180,22 @@ cdef inline void clear_tiles(real* to, const Winograd* w, Py_ssize_t tile, Py_ss
     # Those from `tile` on, of a vector of V or D.  rows: numbers per group of tiles
     cdef Py_ssize_t i
     while tile < last:
-        for i in range(POINTS):
+        for i in range(w.points):
             put(to + tile // w.group * rows + tile % w.group * width, w.group * width, i, splat(0))
         tile += 1
 
 
 cdef inline void transpose_weights(real* taps, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t vector,
                                    Py_ssize_t first, Py_ssize_t count, const real* weight) noexcept nogil:
-    # taps (count, 9, LANES) of a vector of channels m and `count` channels c from `first` on.  weight: of all groups
+    # taps (count, taps, LANES) of a vector of channels m and `count` channels c from `first` on.  weight: of all groups
     cdef Py_ssize_t m = vector * LANES, i
-    for i in range(WEIGHTS * 9):
-        k.tap_at[i] = i // 9 * w.weight_c + i % 9
+    for i in range(WEIGHTS * w.taps):
+        k.tap_at[i] = i // w.taps * w.weight_c + i % w.taps
     while count > 0:
         pack_panel(taps, LANES, weight + group * w.weight_group + m * w.weight_m + first * w.weight_c, w.weight_m,
-                   smaller(LANES, w.m - m), k.tap_at, smaller(WEIGHTS, count) * 9, weight + w.groups * w.weight_group)
-        taps += WEIGHTS * 9 * LANES
+                   smaller(LANES, w.m - m), k.tap_at, smaller(WEIGHTS, count) * w.taps,
+                   weight + w.groups * w.weight_group)
+        taps += WEIGHTS * w.taps * LANES
         first += WEIGHTS
         count -= WEIGHTS
 
@@ -189,6 +207,7 @@ cdef inline void transform_weights(real* u, const Winograd* w, Loom* k, Py_ssize
     cdef Py_ssize_t start = panel_start(w, panel) // LANES, vectors = panel_start(w, panel + 1) // LANES - start
     cdef Py_ssize_t step = -LANES if w.flipped else LANES, vector, c, i
     cdef const real* g
+    cdef real* to
     for vector in range(vectors):
         c = 0
         while c < count:
@@ -196,11 +215,17 @@ cdef inline void transform_weights(real* u, const Winograd* w, Loom* k, Py_ssize
                 transpose_weights(k.taps, w, k, group, start + vector, first + c, smaller(WEIGHTS, count - c), weight)
                 g = k.taps
             else:
-                g = transposed + ((group * w.vectors + start + vector) * w.c + first + c) * 9 * LANES
+                g = transposed + ((group * w.vectors + start + vector) * w.c + first + c) * w.taps * LANES
             if w.flipped:
-                g += 8 * LANES
+                g += (w.taps - 1) * LANES
             for i in range(smaller(WEIGHTS, count - c)):
-                transform_weight(u + ((c + i) * vectors + vector) * LANES, w.u_point, g + i * 9 * LANES, step)
+                to = u + ((c + i) * vectors + vector) * LANES
+                if w.high > 1:
+                    transform_weight(to, w.u_point, g, step)
+                else:
+                    # (Held, lest products that both share be made before the branch, and rounded there.)
+                    line_of_weight(to, w.u_point, held(at(g, step, 0)), held(at(g, step, 1)), held(at(g, step, 2)))
+                g += w.taps * LANES
             c += WEIGHTS
 
 
@@ -221,16 +246,31 @@ cdef inline void store_pixels(real* target, Py_ssize_t channel, Py_ssize_t chann
             store_lanes(target + i * channel, a[i], count)
 
 
-cdef inline bint transform_products(real* target, const Winograd* w, Py_ssize_t group, Py_ssize_t block,
+cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd* w, Py_ssize_t count, const real* m,
+                                 Py_ssize_t width, vec bias, vec* doubt) noexcept nogil:
+    # The targets of neighbouring tiles, rows of them `pitch` apart, and channels in lanes.
+    cdef Py_ssize_t step = w.apart * LANES, i
+    if w.high > 1:
+        for i in range(count):
+            transform_output(pixels + i * OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt)
+        return
+    for _ in range(count // w.apart):
+        for i in range(w.apart):
+            line_of_output(pixels + i * LANES, step, at(m, w.m_point, 0), at(m, w.m_point, 1), at(m, w.m_point, 2),
+                           at(m, w.m_point, 3), at(m, w.m_point, 4), at(m, w.m_point, 5), bias, doubt)
+            m += width
+        pixels += OUTPUTS * step
+
+
+cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
                                     Py_ssize_t panel, const real* m, const real* bias) noexcept nogil:
     # M of a block and a panel to the target (n, groups * m, target_h, target_w); bias padded to whole vectors.
     # Returns whether any number is in doubt: not finite, or so large that its square is not.
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
-    cdef Py_ssize_t area = w.target_h * w.target_w, group_of_tiles = larger(LANES // OUTPUTS, 1)
+    cdef Py_ssize_t area = w.target_h * w.target_w, group_of_tiles = tiles_at_once(w)
     cdef Py_ssize_t pitch = group_of_tiles * OUTPUTS
     cdef Py_ssize_t r, x, lane, i, j, y, column, tile, channels
-    cdef real pixels[OUTPUTS * MAX_LANES * MAX_LANES]
     cdef real sums[OUTPUTS * MAX_LANES]
     cdef vec doubt[OUTPUTS]
     cdef real total = 0
@@ -238,7 +278,7 @@ cdef inline bint transform_products(real* target, const Winograd* w, Py_ssize_t 
     for i in range(OUTPUTS):
         doubt[i] = splat(0)
     for r in range(b.rows):
-        y = (b.row + r) % w.down * OUTPUTS
+        y = (b.row + r) % w.down * w.high
         x = 0
         while x < b.columns:
             tile = r * b.columns + x
@@ -246,16 +286,15 @@ cdef inline bint transform_products(real* target, const Winograd* w, Py_ssize_t 
             lane = 0
             while lane < width:
                 channels = smaller(LANES, w.m - first - lane)
-                for i in range(smaller(group_of_tiles, b.columns - x)):
-                    transform_output(pixels + i * OUTPUTS * LANES, pitch * LANES, m + (tile + i) * width + lane,
-                                     w.m_point, (<const vec*> (bias + first + lane))[0], doubt)
+                transform_tiles(k.plane, pitch, w, smaller(group_of_tiles, b.columns - x), m + tile * width + lane,
+                                width, (<const vec*> (bias + first + lane))[0], doubt)
                 to = target + ((((b.row + r) // w.down * w.groups + group) * w.m + first + lane) * area
                                + y * w.target_w + column)
-                for i in range(smaller(OUTPUTS, w.target_h - y)):
+                for i in range(smaller(w.high, w.target_h - y)):
                     j = 0
                     while j < pitch and column + j < w.target_w:
-                        store_pixels(to + i * w.target_w + j, area, channels, pixels + (i * pitch + j) * LANES,
-                                     smaller(LANES, w.target_w - column - j))
+                        store_pixels(to + i * w.target_w + j, area, channels, k.plane + (i * pitch + j) * LANES,
+                                     smaller(LANES, smaller(pitch - j, w.target_w - column - j)))
                         j += LANES
                 lane += LANES
             x += group_of_tiles

@@ -16,8 +16,9 @@
 from geometry cimport ceil_div, larger, smaller
 from panel cimport unpack_panel
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
-from winograd_matrices cimport OUTPUTS, POINTS, SPAN, at, line_of_weight_gradient, put, transform_gradient
-from winograd_plan cimport MOST_TILES, Winograd, panel_start, shape_v
+from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient, line_of_weight_gradient, put,
+                                transform_gradient)
+from winograd_plan cimport Winograd, most_tiles, panel_start, shape_v, whole_pieces
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
 from winograd_transform cimport Loom, Window, clear_tiles, look, open_rows, window_of
 from workspace cimport Carver, carve
@@ -55,10 +56,12 @@ cdef struct Walk:
 
 
 cdef inline void cut_blocks(Winograd* w, Py_ssize_t most, Py_ssize_t multiple) noexcept nogil:
-    # Of at most `most` tiles. The bands of rows are even if their number is to be a multiple of `multiple`.
+    # Of at most `most` tiles. The bands of rows are even if their number is to be a multiple of `multiple`; fewer rows are
+    # cut into as many pieces.
     cdef Py_ssize_t rows = w.n * w.down
-    w.column_bands = ceil_div(w.across, most)
-    w.columns = ceil_div(w.across, w.column_bands)
+    w.column_bands = larger(ceil_div(w.across, most), ceil_div(multiple, rows))
+    w.columns = whole_pieces(w, ceil_div(w.across, w.column_bands), 1)
+    w.column_bands = ceil_div(w.across, w.columns)
     w.rows, w.even = smaller(larger(most // w.columns, 1), rows), multiple > 1
     w.row_bands = ceil_div(rows, w.rows)
     if w.even:
@@ -85,8 +88,8 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t tiles = w.n * w.down * w.across, least, most, width, tile_bytes, sum_bytes
     w.panels = ceil_div(w.vectors, PANEL)
     width = ceil_div(w.vectors, w.panels) * LANES
-    tile_bytes = POINTS * (w.c_blocks * LANES + w.panels * width) * <Py_ssize_t> sizeof(real)
-    sum_bytes = POINTS * w.c_blocks * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
+    tile_bytes = w.points * (w.c_blocks * LANES + w.panels * width) * <Py_ssize_t> sizeof(real)
+    sum_bytes = w.points * w.c_blocks * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
     k.shares, k.stages, w.stage = 0, 1, 1
     if sum_bytes <= SHARE_SUMS and (w.groups > 1 or tiles >= 2 * LEAST_SHARE):
         k.shares = 1 if tiles < 2 * LEAST_SHARE else 2
@@ -95,15 +98,17 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
             k.shares *= 2
         most = larger(SHARE_BYTES // tile_bytes, smaller(MOST_SHARE_BYTES // tile_bytes, CHAIN))
         cut_blocks(w, most, k.shares)
+        while k.shares > w.blocks:
+            k.shares //= 2
     else:
-        cut_blocks(w, MOST_TILES, 1)
+        cut_blocks(w, most_tiles(w), 1)
         cut_stages(k, tile_bytes, sum_bytes, threads)
     k.tiles = w.stage * w.tiles
     shape_v(w, GROUP)
     k.d_rows = w.vectors * w.v_vector
-    k.s_vector = POINTS * LANES * width
+    k.s_vector = w.points * LANES * width
     k.s_panel = w.c_blocks * k.s_vector
-    k.taps_vector = LANES * 9 * width
+    k.taps_vector = LANES * w.taps * width
     k.taps_panel = w.c_blocks * k.taps_vector
     k.taps_share = w.panels * k.taps_panel
 
@@ -137,16 +142,24 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t panel = panel_of(w, vector), first = panel_start(w, panel)
     cdef Py_ssize_t width = panel_start(w, panel + 1) - first, m = vector * LANES, row, y, i, tile = 0
+    cdef Py_ssize_t step = w.apart * LANES
     cdef const real* picture
+    cdef const real* line
+    cdef real* to
     look(&b, b.column * OUTPUTS, b.columns * OUTPUTS, w.target_w)
     d += first // LANES * w.v_vector + m - first
     for row in range(b.row, b.row + b.rows):
-        y = row % w.down * OUTPUTS
+        y = row % w.down * w.high
         picture = dy + ((row // w.down * w.groups + group) * w.m + m) * w.target_h * w.target_w
-        open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, y + OUTPUTS)
+        open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, y + w.high)
         for i in range(b.columns):
-            transform_gradient(d + tile // w.group * k.d_rows + tile % w.group * width, w.group * width,
-                               loom.plane + i * OUTPUTS * LANES, b.width * LANES)
+            to = d + tile // w.group * k.d_rows + tile % w.group * width
+            line = loom.plane + (i // w.apart * OUTPUTS * w.apart + i % w.apart) * LANES
+            if w.high > 1:
+                transform_gradient(to, w.group * width, line, b.width * LANES)
+            else:
+                line_of_gradient(to, w.group * width, at(line, step, 0), at(line, step, 1), at(line, step, 2),
+                                 at(line, step, 3))
             tile += 1
     if filled:
         fill_up(d, w, block, k.d_rows, width)
@@ -162,7 +175,7 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
     cdef const real* b
     cdef real* to
     d += panel_start(w, panel) // LANES * w.v_vector
-    for point in range(POINTS):
+    for point in range(w.points):
         b = d + point * vectors * w.v_point
         for i in range(first, last):
             a = v + i * w.v_vector + point * w.v_point
@@ -175,7 +188,7 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
 
 
 cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, const real* s) noexcept nogil:
-    # S of a panel and a vector of channels c to taps (LANES, 9, panel).
+    # S of a panel and a vector of channels c to taps (LANES, taps, panel).
     cdef Py_ssize_t width = panel_start(&k.w, panel + 1) - panel_start(&k.w, panel), c, lane, i, j
     cdef real between[3 * SPAN * MAX_LANES]
     cdef const real* first_sum
@@ -183,7 +196,10 @@ cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, con
     for c in range(LANES):
         for lane in range(width // LANES):
             first_sum = s + c * width + lane * LANES
-            to = taps + c * 9 * width + lane * LANES
+            to = taps + c * k.w.taps * width + lane * LANES
+            if k.w.high == 1:
+                line_of_weight_gradient(to, width, first_sum, LANES * width)
+                continue
             for j in range(SPAN):
                 line_of_weight_gradient(between + j * LANES, SPAN * LANES, first_sum + j * LANES * width,
                                         SPAN * LANES * width)
@@ -193,17 +209,17 @@ cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, con
 
 cdef inline bint store_taps(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block,
                             const Py_ssize_t* tap_at, const real* taps) noexcept nogil:
-    # Taps of a panel and a vector of channels c to dw. Returns whether any number is in doubt.  tap_at [LANES * 9]
+    # Taps of a panel and a vector of channels c to dw. Returns whether any number is in doubt.  tap_at [LANES * taps]
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
     cdef Py_ssize_t channels = smaller(LANES, w.c - c_block * LANES), i
     cdef real sums[MAX_LANES]
     cdef real total = 0
     cdef vec doubt = splat(0)
-    for i in range(channels * 9 * width // LANES):
+    for i in range(channels * w.taps * width // LANES):
         doubt = doubt + at(taps, LANES, i) * at(taps, LANES, i)
     unpack_panel(taps, width, dw + group * w.weight_group + first * w.weight_m + c_block * LANES * w.weight_c,
-                 w.weight_m, smaller(width, w.m - first), tap_at, channels * 9)
+                 w.weight_m, smaller(width, w.m - first), tap_at, channels * w.taps)
     (<vec*> sums)[0] = doubt
     for i in range(LANES):
         total += sums[i]

@@ -87,14 +87,18 @@ def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True
 
 
 def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Call]:
-    """All passes of Winograd's algorithm, with the window of `case` replaced by one that it serves.
+    """All passes of Winograd's algorithm, with the window of `case` replaced by those that it serves.
 
     It rounds even small whole numbers: the bound is the one that `test_winograd.py` holds it to.
     """
     module = _kernels.load("winograd", dtype, isa)
-    case = replace(case, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), output_padding=(0, 0))
-    if min(case.size) == 0 or min(case.out) <= 0 or 0 in (case.n, case.ic, case.oc):
-        return
+    for kernel, dilation in (((3, 3), (1, 1)), ((1, 3), case.dilation)):
+        plain = replace(case, kernel=kernel, stride=(1, 1), dilation=dilation, output_padding=(0, 0))
+        if min(plain.size) > 0 and min(plain.out) > 0 and 0 not in (plain.n, plain.ic, plain.oc):
+            yield from _winograd_calls(module, plain, dtype)
+
+
+def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
     geometry = np.array(case.packed, np.intp)
     x, w, b, dy = operations.arrays(case, dtype, whole=False)
     expected = operations.convolve_reference(case, *(a.astype(np.float64) for a in (x, w, b, dy)))
@@ -106,7 +110,8 @@ def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Ca
         ("dx", backward, {"dy": dy, "w": w, "b": None}),
         ("dw", "weight_gradient", {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}),
     ):
-        call = _simple(getattr(module, kernel), f"winograd {name}", geometry, inputs, {name: expected[name]}, dtype)
+        what = f"winograd {case.kernel[0]}x3 {name}"
+        call = _simple(getattr(module, kernel), what, geometry, inputs, {name: expected[name]}, dtype)
         call.atol = winograd_bound(dtype, case.terms[name], expected[name])
         yield call
         if name != "dw":

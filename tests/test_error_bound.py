@@ -12,7 +12,7 @@ Winograd's algorithm transforms pictures and weights by its matrices B' and G, m
 Its error is one of what these matrices make of the largest numbers, in any order too: with C channels to sum over,
 
     |computed - exact| <= gamma(C + DEEP) * kappa * sum over channels of max|x[c]| max|w[c]|,  and |b| and eta as above
-    kappa = the largest number of  |A'| ((|G| 1 |G'|) * (|B'| 1 |B|)) |A|
+    kappa = the largest number of  |A'| ((|G| 1 |G'|) * (|B'| 1 |B|)) |A|,  or of 1x3 kernels  |A'| ((|G| 1) * (|B'| 1))
 
 and in the weight gradient, which reads the matrices the other way, with the tiles of all images for channels. So there
 a number beside large ones may lose all its digits, as it would in a sum with them.
@@ -47,6 +47,7 @@ CASES = {
     "pointwise": layer(2, 300, 17, (5, 6), (1, 1), pad=0),
     "transposed": layer(2, 20, 9, (9, 10), (4, 4), stride=(2, 2), transposed=True),
     "transposed, no stride": layer(2, 20, 9, (9, 10), transposed=True),
+    "line, dilated": layer(2, 20, 9, (1, 60), (1, 3), pad=0, dilation=(1, 4)),
 }
 
 
@@ -143,10 +144,13 @@ def _sum_bound(terms, dtype) -> Fraction:
     return _gamma(len(terms), dtype) * sum(map(abs, terms)) + len(terms) * eta
 
 
-def _kappa(dtype, of_weight_gradient: bool) -> Fraction:
+def _kappa(dtype, of_weight_gradient: bool, of_line: bool) -> Fraction:
     data, weight, output = (np.abs(np.array(m)) for m in _kernels.load("winograd", dtype).matrices()[:3])
     other, back = (output.T, weight.T) if of_weight_gradient else (weight, output)
-    points = np.outer(other.sum(axis=1), other.sum(axis=1)) * np.outer(data.sum(axis=1), data.sum(axis=1))
+    points = other.sum(axis=1) * data.sum(axis=1)
+    if of_line:
+        return Fraction(float((back @ points).max()))
+    points = np.outer(points, points)
     return Fraction(float((back @ points @ back.T).max()))
 
 
@@ -164,11 +168,13 @@ def _winograd_bound(case: Conv, name: str, at, x, w, b, dy, dtype) -> Fraction:
         group = at[1] // ic
         pairs = [(dy[at[0], group * oc + o], w[group * oc + o, at[1] % ic]) for o in range(oc)]
     else:
-        tiles = case.n * -(-case.out[0] // 4) * -(-case.out[1] // 4)
+        tiles = case.n * case.out[0] * case.dilation[1] * -(-case.out[1] // (4 * case.dilation[1]))
+        if case.kernel == (3, 3):
+            tiles = case.n * -(-case.out[0] // 4) * -(-case.out[1] // 4)
         pairs = [(x[:, at[0] // oc * ic + at[1]], dy[:, at[0]])] * tiles
     eta = Fraction(float(np.finfo(dtype).smallest_subnormal))
     sizes = [[Fraction(float(np.abs(a).max())) for a in pair] for pair in pairs]
-    count, kappa = len(pairs) + DEEP, _kappa(dtype, name == "dw")
+    count, kappa = len(pairs) + DEEP, _kappa(dtype, name == "dw", case.kernel == (1, 3))
     lost = count * kappa * eta * sum(1 + a + c for a, c in sizes)  # to numbers that became too small on the way
     return _gamma(count, dtype) * (kappa * sum(a * c for a, c in sizes) + bias) + lost
 
@@ -182,7 +188,8 @@ PAIRS = [
     (algorithm, name)
     for algorithm in BOUNDS
     for name, case in CASES.items()
-    if algorithm != "winograd" or (case.kernel == (3, 3) and case.stride == case.dilation == (1, 1))
+    if algorithm != "winograd"
+    or (case.stride == (1, 1) and (case.kernel, case.dilation) in (((3, 3), (1, 1)), ((1, 3), (1, 4))))
 ]
 
 

@@ -27,7 +27,8 @@ POINTS = [Fraction(0), Fraction(5, 8), -Fraction(5, 8), Fraction(3, 2), -Fractio
 
 
 def conv(n, ic, oc, size, seed=0, **options):
-    return Conv(seed, n, ic, oc, options.pop("groups", 1), size, (3, 3), **{"padding": ((1, 1), (1, 1)), **options})
+    settings = {"groups": 1, "kernel": (3, 3), "padding": ((1, 1), (1, 1)), **options}
+    return Conv(seed, n, ic, oc, settings.pop("groups"), size, settings.pop("kernel"), **settings)
 
 
 # ------------------------------------------------------------------------------------------------- the matrices
@@ -117,6 +118,11 @@ LARGER = [
     conv(70, 17, 35, (4, 5)),
     conv(9, 20, 40, (30, 31)),
     conv(2, 150, 136, (7, 8)),
+    conv(1, 40, 72, (1, 1500), kernel=(1, 3)),
+    conv(2, 150, 330, (1, 700), kernel=(1, 3), dilation=(1, 16), padding=((0, 0), (16, 9))),
+    conv(1, 64, 35, (1, 900), kernel=(1, 3), dilation=(1, 128), padding=((0, 0), (0, 300))),
+    conv(9, 24, 32, (1, 70), kernel=(1, 3), dilation=(1, 5), groups=2),
+    conv(2, 20, 18, (6, 19), kernel=(1, 3), dilation=(2, 3), transposed=True),
 ]
 
 
@@ -240,9 +246,11 @@ def test_what_it_cannot_do_is_refused(options):
     for function in (F.conv2d, F.conv_transpose2d):
         with pytest.raises(ValueError, match=r"algorithm 'winograd' cannot serve .*3x3"):
             function(x, w, **options, algorithm="winograd")
-    for size in ((1, 1), (5, 5), (3, 1)):
+    for size in ((1, 1), (5, 5), (3, 1), (1, 5)):
         with pytest.raises(ValueError, match="winograd"):
             F.conv2d(x, np.zeros((4, 4, *size)), algorithm="winograd")
+    with pytest.raises(ValueError, match="winograd"):
+        F.conv1d(np.zeros((1, 4, 300)), np.zeros((4, 4, 3)), dilation=129, algorithm="winograd")
 
 
 def test_auto_takes_it_where_it_pays_and_nowhere_else():
@@ -252,7 +260,9 @@ def test_auto_takes_it_where_it_pays_and_nowhere_else():
     strided = large._replace(stride_h=2, stride_w=2, oh=28, ow=28)
     dtype = np.dtype(np.float32)
     winograd, direct = _kernels.winograd[dtype], _kernels.convolution[dtype]
-    assert set(choose("conv2d", "auto", large, dtype)) == {winograd}
+    line = Geometry(1, 256, 1, 2000, 256, 1, 2000, 1, 3, 1, 1, 1, 8, 0, 0, 8, 8, 1)
+    for geometry in (large, line):
+        assert set(choose("conv2d", "auto", geometry, dtype)) == {winograd}
     for geometry in (small, first, strided):
         assert set(choose("conv2d", "auto", geometry, dtype)) == {direct}
     assert set(choose("conv2d", "direct", large, dtype)) == {direct}
