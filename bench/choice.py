@@ -1,6 +1,7 @@
-"""Where `algorithm="auto"` chooses wrongly: direct and Winograd kernels side by side on random 3x3 layers.
+"""Where `algorithm="auto"` chooses wrongly: direct and Winograd kernels side by side on random 3x3 or 1-D layers.
 
     python -m bench.choice --threads 1 --count 200
+    python -m bench.choice --threads 1 --lines
     python -m bench.choice --threads 2 --dtype float64 --output choice.json
 
 The estimate in `pyconv/_winograd.py` was fitted to what this measures, and is checked by it: each line is a pass of a
@@ -25,6 +26,8 @@ from pyconv._choose import PASSES
 from pyconv._geometry import Geometry, pack
 
 CHANNELS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+LENGTHS = (50, 100, 200, 400, 700, 1000, 2000, 3000, 8000)
+DILATIONS = (1, 1, 1, 2, 4, 8, 16, 32, 64, 128)
 SIZES = (4, 5, 6, 7, 8, 10, 13, 14, 16, 20, 28, 32, 56, 112)
 BATCHES = (1, 1, 2, 4, 8, 16)
 MOST_WORK = 1_000_000_000  # multiply-adds
@@ -40,12 +43,21 @@ def geometries(seed: int) -> Iterator[Geometry]:
             yield Geometry(n, c, h, h, m, h, h, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1)
 
 
+def lines(seed: int) -> Iterator[Geometry]:
+    """The same of one axis."""
+    draw = random.Random(seed)
+    while True:
+        n, c, m, w, d = (draw.choice(values) for values in (BATCHES, CHANNELS, CHANNELS, LENGTHS, DILATIONS))
+        if n * c * m * w * 3 < MOST_WORK:
+            yield Geometry(n, c, 1, w, m, 1, w, 1, 3, 1, 1, 1, d, 0, 0, d, d, 1)
+
+
 def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str, bool, list[Callable[[], None]]]]:
     """For each pass, without and with packed weights: the call of the direct kernels, and that of Winograd's."""
     draw = np.random.default_rng(0)
     x, w, dy = (
         draw.standard_normal(shape).astype(dtype)
-        for shape in ((g.n, g.ic, g.ih, g.iw), (g.oc, g.ic, 3, 3), (g.n, g.oc, g.oh, g.ow))
+        for shape in ((g.n, g.ic, g.ih, g.iw), (g.oc, g.ic, g.kh, 3), (g.n, g.oc, g.oh, g.ow))
     )
     results, arrays, geometry = (np.empty_like(dy), np.empty_like(x), np.empty_like(w)), (x, dy), pack(g)
     modules = [_kernels.convolution[dtype], _kernels.winograd[dtype]]
@@ -86,10 +98,12 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--count", type=int, default=200, help="layers")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lines", action="store_true", help="1-D layers")
     parser.add_argument("--output", type=Path, metavar="JSON")
     given = parser.parse_args()
     dtype, rows, wrong = np.dtype(given.dtype), [], 0
-    for g, _ in zip(geometries(given.seed), range(given.count), strict=False):
+    drawn = lines(given.seed) if given.lines else geometries(given.seed)
+    for g, _ in zip(drawn, range(given.count), strict=False):
         for which, packed, both in calls(g, dtype, given.threads):
             direct, winograd = seconds(both)
             taken = _winograd.pays(g, dtype, which, packed)
@@ -97,7 +111,7 @@ def main() -> None:
             rows.append({"geometry": g, "pass": which, "packed": packed, "direct": direct, "winograd": winograd})
             if loss > TOLERANCE:
                 wrong += 1
-                what = f"{g.n} x {g.ic} x {g.ih} x {g.iw} to {g.oc}, {which}{', packed' if packed else ''}"
+                what = f"{g.n} x {g.ic} x {g.ih} x {g.iw} to {g.oc}, dilation {g.dilation_w}, {which}{', packed' if packed else ''}"
                 print(f"{what}: {'winograd' if taken else 'direct'} takes {loss:.2f} times as long")
     print(f"{wrong} of {len(rows)} choices cost more than {TOLERANCE - 1:.0%}")
     if given.output:

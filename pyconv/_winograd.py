@@ -1,10 +1,11 @@
 """What Winograd's algorithm can serve, and where it takes less time than the direct kernels.
 
 The estimate counts nanoseconds of one core, measured by `python -m bench.choice` with AVX-512 and float32 over some
-two hundred and fifty shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16). It lies between the
-times on one thread and on two: what is taken must not depend on the number of threads, though for one choice in twelve
-the two disagree by more than 5 %. Only the ratio of the two algorithms matters, and that depends on little else than
-the number of lanes of a vector, so the same numbers serve the other instruction sets and float64.
+two hundred and fifty shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16; and 1-D layers of 50 to
+8000 pixels). It lies between the times on one thread and on two: what is taken must not depend on the number of
+threads, though for one choice in twelve the two disagree by more than 5 %. Only the ratio of the two algorithms
+matters, and that depends on little else than the number of lanes of a vector, so the same numbers serve the other
+instruction sets and float64.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     if min(c, m) < LEAST_CHANNELS:
         return False
     lanes: int = _kernels.winograd[dtype].lanes()
+    pixels, tiles = g.n * h * w, g.n * _vectors(h, 4) * _vectors(w, 4)
+    if g.kh == 1:
+        return _pays_for_lines(g, which, packed, c, m, pixels, lanes)
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs = c * m_vectors
-    if g.kh == 1:
-        return _pays_for_lines(g, which, packed, pairs, c_vectors, m_vectors, h, w)
     # 36 products per tile; the transforms of its source and of its outputs; that of the weights, which is done again in
     # each call for few tiles, or of dw; the call
     if which == "weight_gradient":
@@ -69,16 +71,19 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     return winograd < direct
 
 
-def _pays_for_lines(
-    g: Geometry, which: str, packed: bool, pairs: int, c_vectors: int, m_vectors: int, h: int, w: int
-) -> bool:
-    """The same for 1x3 kernels, whose tiles are 1x4 outputs of 6 products each; `pairs` as in `pays`."""
-    pixels, tiles = g.n * h * w, g.n * h * g.dilation_w * _vectors(w, 4 * g.dilation_w)
+def _pays_for_lines(g: Geometry, which: str, packed: bool, c: int, m: int, pixels: int, lanes: int) -> bool:
+    """The same for 1x3 kernels, whose tiles are rows of 4 outputs and take 6 products."""
+    width = g.iw if which == "input_gradient" else g.ow
+    tiles = pixels // width * _vectors(width, 4 * g.dilation_w) * g.dilation_w
+    c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
+    pairs = c * m_vectors
     if which == "weight_gradient":
-        winograd = 1.2 * pairs * tiles + (35 * c_vectors + 45 * m_vectors) * tiles + 20 * pairs + 3000
-        return winograd < 0.33 * pairs * pixels + 22 * pairs + 1100
-    winograd = 1.25 * pairs * tiles + (30 * c_vectors + 30 * m_vectors) * tiles + (6 if packed else 14) * pairs + 3800
-    return winograd < 0.47 * pairs * pixels + (6 if packed else 18) * pairs + 4700
+        winograd = 1.0 * pairs * tiles + (23 * c_vectors + 23 * m_vectors) * tiles + 6.5 * pairs + 1300
+        return winograd < 0.39 * pairs * pixels + (0.3 * c + 0.13 * m) * pixels + 0.8 * pairs + 400
+    winograd = 0.95 * pairs * tiles + (19 * c_vectors + 13 * m_vectors) * tiles
+    winograd += 700 if packed else 17 * pairs + 1600
+    direct = 0.4 * c * m / lanes * pixels + 0.15 * c * pixels + 600
+    return winograd < (direct if packed else direct + 2.3 * pairs)
 
 
 def _products(h: int, w: int, g: Geometry, which: str) -> int:
