@@ -8,11 +8,11 @@ from block cimport Block
 from channels cimport channel_pass, target_place, target_row
 from geometry cimport inside, larger, positions, smaller, taps_of_pass
 from panel cimport zip_rows
-from plan cimport Sum, first_channel, is_merged, pass_start, pass_taps
+from plan cimport PAGES, Sum, first_channel, is_merged, pass_start, pass_taps
 from plane cimport open_planes
 from strips cimport add_strips
-from tile cimport CHANNELS, narrower, row_count, widest
-from vector cimport LANES, STRIP, real
+from tile cimport CHANNELS, narrower, pixel_tile_t, row_count, widest
+from vector cimport LANES, ROWS, STRIP, real
 
 
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
@@ -71,7 +71,9 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
     cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, left, vectors, c_row, count
     cdef Py_ssize_t target_m = s.v.target * s.h.target, full = widest(R), middle = narrower(R)
     cdef Py_ssize_t row_step = s.v.spacing * s.h.target, column_step = s.h.spacing
-    cdef Py_ssize_t weight_m = 1 if is_merged(s) else s.weight_m
+    cdef Py_ssize_t weight_m = 1 if is_merged(s) else s.weight_m, i, summands
+    cdef Py_ssize_t chunk = PAGES if R == ROWS and not s.planes.copied else larger(depth, 1)
+    cdef pixel_tile_t tile
     cdef real* outputs = target + m * target_m
     cdef bint seamless = pitch == columns == s.h.target and row_step == pitch and column_step == 1
     cdef bint direct
@@ -95,8 +97,13 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
         if direct and vectors == full:
             # As many more strips as the row, or the band without seams, has room for.
             count = (end - at if seamless else columns - at % pitch) // (vectors * LANES)
-        s.tiles.pixels[R][vectors](count, depth, weights, weight_m, s.weight_at + start, k.planes + at,
-                                   s.source_at + start, bias, c, c_row)
+        i = 0
+        while i == 0 or i < depth:
+            summands = smaller(depth - i, chunk)
+            tile = s.tiles.pixels[R][vectors] if i == 0 else s.tiles.more[vectors]
+            tile(count, summands, weights, weight_m, s.weight_at + start + i, k.planes + at, s.source_at + start + i,
+                 bias, c, c_row)
+            i += chunk
         if is_merged(s):
             write_merged(s, k, m, R, smaller(vectors * LANES, end - at), at, columns, target)
         elif not direct:

@@ -19,7 +19,7 @@
 # last loop of the tile early enough to keep the accumulators off the stack. The sum runs in the order of i, one fused
 # multiply-add at a time: whichever tile computes an output, it has the same bits.
 
-from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, WIDE, real, splat, vec
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, WIDE, fetch, real, splat, vec
 
 cdef enum Lanes:
     PIXELS
@@ -85,6 +85,8 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
             place = b + (b_at[i] if by_pixels else terms[i].row * (V * LANES))
             for v in range(V):
                 column[v] = (<const vec*> (place + v * LANES))[0]
+                if kind == PIXEL_TILE and R >= 4:
+                    fetch(place + (V + v) * LANES)
             for r in range(R):
                 factor = row[r][at]
                 for v in range(V):
