@@ -15,7 +15,10 @@ from plan cimport (CHUNK, MOST_TAPS, Sum, block_start, is_merged, packed_blocks,
                    phase_run)
 from runs cimport MAX_RUNS, Run, list_runs
 from tile cimport CHANNELS, Term
-from vector cimport LANES, MAX_LANES, ROWS, real, store_lanes, vec
+from vector cimport LANES, MAX_LANES, ROWS, fetch, real, store_lanes, vec
+
+cdef enum:
+    PANEL_LANES = 48        # the most of any level
 
 
 cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task) noexcept nogil:
@@ -50,26 +53,32 @@ cdef inline void pack_block(const Sum* s, real* panel, Py_ssize_t width, const r
 
 cdef inline void pack_merged(const Sum* s, real* panel, Py_ssize_t width, const real* weight, Py_ssize_t m,
                              Py_ssize_t lanes, Py_ssize_t first, Py_ssize_t last, const real* end) noexcept nogil:
-    # The same where channels are phases too: in runs of neighbours.
-    cdef Py_ssize_t run = phase_run(s), horizontal = s.h.phases, phases = s.v.phases * horizontal, r = 0, c, i, j, count
-    cdef Py_ssize_t channel, phase
+    # The same where channels are phases too: in runs of neighbours, all of a channel c before those of the next.
+    cdef Py_ssize_t place[PANEL_LANES]      # of each run, in the weight
+    cdef Py_ssize_t start[PANEL_LANES + 1]  # ... and in the panel
+    cdef Py_ssize_t run = phase_run(s), horizontal = s.h.phases, phases = s.v.phases * horizontal, runs = 0, r = 0
+    cdef Py_ssize_t channel, phase, c, i, j, k, count
+    cdef const real* tap
     cdef const real* of
-    cdef real* to
     while r < width:
         channel, phase = smaller(m + r, s.m - 1) // phases, smaller(m + r, s.m - 1) % phases
-        count = smaller(smaller(LANES, run - (m + r) % run), larger(lanes - r, 1))
-        to = panel + r
-        for c in range(first, last):
-            for i in range(s.v.taps):
-                for j in range(s.h.taps):
-                    of = (weight + c * s.weight_c + channel * s.weight_m + phase % horizontal + s.h.tap[j].kernel
-                          + (phase // horizontal + s.v.tap[i].kernel) * s.kernel_w)
+        place[runs] = channel * s.weight_m + phase % horizontal + phase // horizontal * s.kernel_w
+        start[runs] = r
+        r += smaller(smaller(LANES, run - (m + r) % run), larger(lanes - r, 1))
+        runs += 1
+    start[runs] = width
+    for c in range(first, last):
+        for i in range(s.v.taps):
+            for j in range(s.h.taps):
+                tap = weight + c * s.weight_c + s.v.tap[i].kernel * s.kernel_w + s.h.tap[j].kernel
+                for k in range(runs):
+                    of, count = tap + place[k], start[k + 1] - start[k]
+                    fetch(of + 6 * s.weight_c)
                     if of + LANES <= end:
-                        store_lanes(to, (<const vec*> of)[0], count)
+                        store_lanes(panel + start[k], (<const vec*> of)[0], count)
                     else:
-                        memcpy(to, of, count * sizeof(real))
-                    to += width
-        r += count
+                        memcpy(panel + start[k], of, count * sizeof(real))
+                panel += width
 
 
 cdef inline void pack_kernels(const Sum* s, real* packed, const real* weight, Py_ssize_t m, Py_ssize_t width,

@@ -73,7 +73,7 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
     # Cycles per weight to put channels m into lanes (panel.pxd), and more where they do not stay in L2 meanwhile.
     cdef double cost = 2.5      # one by one
     if is_merged(s):
-        cost = 0.15 + 5.0 / phase_run(s)
+        cost = -0.6
     elif s.weight_m == 1:
         cost = 0.15             # they are neighbours
     elif s.weight_m > s.weight_c:

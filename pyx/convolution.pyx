@@ -33,6 +33,7 @@ cnp.import_array()
 cdef enum:
     SERIAL_WORK = 250_000       # multiply-adds that one thread finishes before a second one has woken up
     RUNS_PER_THREAD = 16        # tasks go to threads in so many runs: even load, few hand-overs
+    OWN_BYTES = 1280 * 1024     # of arrays that a thread finds in its cache again, if a call gives it the same tasks
     GROUP_BYTES = 256 * 1024    # planes and outputs of a task with groups in the lanes
     PLANS = 64                  # plans kept
     PLAN_BYTES = 32 * 1024      # ... if no larger than this
@@ -64,6 +65,7 @@ cdef class Plan:
     cdef Scratch memory             # of the axes and tables
     cdef size_t own                 # scratch bytes of a thread
     cdef int threads                # that have a task
+    cdef bint settled               # each thread always gets the same tasks
     cdef bint exchanged             # weight gradient: x and dy trade places
 
 
@@ -117,7 +119,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     cdef Geometry* g = &plan.g
     cdef Sum* s = &plan.sum
     cdef Carver carver
-    cdef Py_ssize_t work
+    cdef Py_ssize_t work, tasks, arrays
     cdef double cost
     plan.geometry, plan.memory = geometry, Scratch()
     g[0] = simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
@@ -161,7 +163,12 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     else:
         serve(s, &carver, 0, 0, NULL, NULL, NULL, NULL)
     plan.own = carver.used
-    plan.threads = larger(smaller(threads, plan.walk.tasks if which == WEIGHT_GRADIENT else s.tasks), 1)
+    tasks = plan.walk.tasks if which == WEIGHT_GRADIENT else s.tasks
+    plan.threads = larger(smaller(threads, tasks), 1)
+    # What another thread has written last comes from its cache, twice as slow: where all fits the caches of the threads,
+    # the same tasks should stay with the same thread, if their shares are equal.
+    arrays = s.n * (s.source_image + s.target_image) * <Py_ssize_t> sizeof(real)
+    plan.settled = tasks % plan.threads == 0 and arrays <= plan.threads * OWN_BYTES
     return plan
 
 
@@ -244,6 +251,10 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):
         if threads == 1:
             # Even a parallel region of one thread would cost a small call a tenth of its time.
             serve_run(&s, base, 0, 1, x, w, b, y)
+        elif plan.settled:
+            # Parallel as below.
+            for run in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+                serve_run(&s, base + own * threadid(), run, threads, x, w, b, y)
         else:
             # Parallel over blocks of the target: disjoint outputs, planes private to the thread.
             runs = smaller(s.tasks, threads * RUNS_PER_THREAD)
@@ -376,6 +387,10 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     with nogil:
         if count == 1:
             walk_run(w, d, s, base, 0, 1, px, pdy, pdw)
+        elif plan.settled:
+            # Parallel as below.
+            for run in prange(count, num_threads=count, schedule="static", chunksize=1):
+                walk_run(w, d, s, base + own * threadid(), run, count, px, pdy, pdw)
         else:
             # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or reordered.
             runs = smaller(w.tasks, count * RUNS_PER_THREAD)
