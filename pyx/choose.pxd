@@ -73,7 +73,9 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
     # Cycles per weight to put channels m into lanes (panel.pxd), and more where they do not stay in L2 meanwhile.
     cdef double cost = 2.5      # one by one
     if is_merged(s):
-        cost = -0.6
+        cost = 0.15 + 2.0 / phase_run(s)
+        if positions(&s.v, 0) * positions(&s.h, 0) <= MAX_PIXELS:
+            return cost
     elif s.weight_m == 1:
         cost = 0.15             # they are neighbours
     elif s.weight_m > s.weight_c:
