@@ -266,6 +266,15 @@ UNBATCHED = {
 }
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_results_start_with_a_cache_line(dtype):
+    x, w = np.ones((3, 2, 80, 100), dtype), np.ones((2, 2, 1, 1), dtype)
+    for result in (F.conv2d(x, w), F.conv2d_input(x.shape, w, x), F.conv_transpose2d(x, w)):
+        assert result.ctypes.data % 64 == 0
+        assert result.flags.c_contiguous
+        assert result.flags.writeable
+
+
 @pytest.mark.parametrize("name", UNBATCHED)
 def test_without_a_batch_axis(name):
     assert_same(UNBATCHED[name](X[1]), UNBATCHED[name](X)[1])

@@ -13,7 +13,7 @@ import numpy as np
 
 from pyconv import _geometry, _kernels
 from pyconv._arguments import flag, is_sequence, shown
-from pyconv._arrays import Array, are_ready, check_out, prepare
+from pyconv._arrays import Array, are_ready, check_out, new, prepare
 from pyconv._choose import Kernels, choose
 from pyconv._geometry import Geometry, Shape, pack
 from pyconv._plans import Operation, Plan, recall
@@ -102,7 +102,7 @@ def forward(
 
 def run(plan: Passes, forward: Any, x: Array, w: Array, b: Array | None) -> Array:
     """The output of a convolution whose arguments are all checked, by `forward`: the plan's `forward` or `evaluate`."""
-    y = np.empty(plan.y, x.dtype)
+    y = new(plan.y, x.dtype)
     if not plan.flat:
         forward(plan.packed, x, w, b, y, get_num_threads())
         return y
@@ -127,14 +127,14 @@ def backward(
 
 def input_gradient(plan: Passes, dy: Array, w: Array, shape: Shape) -> Array:
     """The gradient with respect to the input, in the shape that the user's input has; all arguments are checked."""
-    dx = np.empty(plan.x, dy.dtype)
+    dx = new(plan.x, dy.dtype)
     plan.input_gradient(plan.packed, dy.reshape(plan.y), w.reshape(plan.w), None, dx, get_num_threads())
     return dx.reshape(shape)
 
 
 def weight_gradient(plan: Passes, dy: Array, x: Array, shape: Shape) -> Array:
     """The gradient with respect to the weight, in the shape that the user's weight has; all arguments are checked."""
-    dw = np.empty(plan.w, dy.dtype)
+    dw = new(plan.w, dy.dtype)
     a, b = x.reshape(plan.x), dy.reshape(plan.y)
     if plan.transposed:
         a, b = b, a
@@ -144,7 +144,7 @@ def weight_gradient(plan: Passes, dy: Array, x: Array, shape: Shape) -> Array:
 
 def bias_gradient(plan: Passes, dy: Array) -> Array:
     """The gradient with respect to the bias: `dy` summed over pictures and pixels."""
-    db = np.empty(plan.bias, dy.dtype)
+    db = new(plan.bias, dy.dtype)
     plan.bias_gradient(plan.packed_y, dy.reshape(plan.y), db, get_num_threads())
     return db
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pyconv._arrays import READY, Array, as_float, is_ready
+from pyconv._arrays import READY, Array, as_float, is_ready, new
 from pyconv._plans import Operation, is_plain, same
 from pyconv._threads import get_num_threads
 from pyconv.functional import _passes
@@ -19,7 +19,7 @@ from pyconv.functional._passes import Passes
 from pyconv.layers.module import Module
 from pyconv.layers.parameter import Parameter
 
-ndarray, empty = np.ndarray, np.empty
+ndarray = np.ndarray
 
 
 class Frozen:
@@ -38,7 +38,7 @@ class Frozen:
         plan, threads = self.plan, get_num_threads()
         if self.unpacked:
             self.packed, self.unpacked = plan.pack(plan.packed, self.weight, threads), False
-        y = empty(plan.y, self.dtype)
+        y = new(plan.y, self.dtype)
         if plan.flat:
             x = x.reshape(plan.x)
         plan.evaluate(plan.packed, x, self.weight, self.bias, y, threads, self.packed)
