@@ -34,13 +34,22 @@ cdef struct DotScratch:
 
 
 cdef inline bint suits_dots(const Sum* s, bint is_product) noexcept nogil:
-    # Whether pixels fill lanes better than output channels.
-    cdef Py_ssize_t columns = s.h.target
+    # Whether pixels fill lanes better than output channels, which are transposed first, and summed by ROWS taps.
+    cdef Py_ssize_t columns = s.h.target, rows = s.c * s.v.taps * s.h.taps
     cdef double by_pixels = columns / <double> larger(ceil_div(columns, LANES) * LANES, 1)
     cdef double by_channels = s.m / <double> larger(ceil_div(s.m, LANES) * LANES, 1)
+    by_channels *= rows / (ceil_div(rows, ROWS) * ROWS + 0.5 * LANES)
     if is_product:
         return s.v.target == 1 and columns >= SIDE * LANES and smaller(s.m, s.c) <= smaller(FEW, LANES)
-    return s.v.taps * s.h.taps > 1 and 0.7 * by_pixels > by_channels
+    return s.v.taps * s.h.taps > 1 and 0.65 * by_pixels > by_channels
+
+
+cdef inline Py_ssize_t band_of(Py_ssize_t columns, Py_ssize_t room) noexcept nogil:
+    # The length of bands of whole vectors, the last of which holds a vector too; about `room`, or of a whole row.
+    cdef Py_ssize_t length = larger(room // LANES, 1) * LANES
+    while length < columns and 0 < columns % length < LANES:
+        length += LANES
+    return length if 2 * length <= columns else larger(columns, 1)
 
 
 cdef inline void cut_dots(DotPlan* d, Sum* s, bint is_product) noexcept nogil:
@@ -57,7 +66,10 @@ cdef inline void cut_dots(DotPlan* d, Sum* s, bint is_product) noexcept nogil:
         else:
             d.outputs = SIDE
     else:
-        s.band_columns = larger(s.h.target, 1)
+        # Long rows are cut, and output channels shared out where input channels are too few.
+        room = BAND_BYTES // <Py_ssize_t> sizeof(real) // larger(s.v.residues * s.h.residues, 1) // (s.v.reach + 1)
+        s.band_columns = band_of(s.h.target, room)
+        d.outputs = larger(ceil_div(s.m, ceil_div(TASKS, larger(s.n * s.groups * s.c, 1)) * 4), 4) * 4
         shape_planes(&s.planes, &s.v, &s.h, 1, 1, s.source_image, 1, s.band_columns, True, False, False)
         room = BAND_BYTES // <Py_ssize_t> sizeof(real) // larger(s.planes.columns * s.v.residues * s.h.residues, 1)
         s.band_rows = smaller(larger(room - s.v.reach, 8), larger(s.v.target, 1))
