@@ -528,7 +528,7 @@ cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py
     cdef WalkHand h = walk_hand_of(call, thread)
     cdef const Walk* k = &call.k
     cdef const Winograd* w = &k.w
-    cdef Py_ssize_t panel = task // k.c_parts, part = task % k.c_parts, i, next
+    cdef Py_ssize_t panel = task % w.panels, part = task // w.panels, i, next
     cdef Py_ssize_t first = part * w.c_blocks // k.c_parts, last = (part + 1) * w.c_blocks // k.c_parts
     cdef Py_ssize_t end = smaller((stage + 1) * w.stage, w.blocks) - 1
     cdef Py_ssize_t tiles = (end - stage * w.stage) * w.tiles + window_of(w, end).tiles

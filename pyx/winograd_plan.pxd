@@ -148,6 +148,8 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
         if not w.staged and w.groups == 1 and rows * w.column_bands < 8 * threads:
             w.column_bands = divide(w.across, wanted, threads)
         w.columns = whole_pieces(w, ceil_div(w.across, w.column_bands), ROWS)
+        if w.column_bands % threads == 0 and ceil_div(w.across, w.columns) % threads:
+            w.columns = whole_pieces(w, ceil_div(w.across, w.column_bands), ROWS // 2)
         w.column_bands = ceil_div(w.across, w.columns)
     else:
         w.columns, w.column_bands = w.across, 1
