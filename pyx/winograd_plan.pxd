@@ -128,6 +128,18 @@ cdef inline Py_ssize_t whole_pieces(const Winograd* w, Py_ssize_t columns, Py_ss
     return ceil_div(columns, piece) * piece
 
 
+cdef inline Py_ssize_t columns_of(const Winograd* w, Py_ssize_t bands, Py_ssize_t threads) noexcept nogil:
+    # Tiles of a row in each of about `bands` bands: whole pieces, but if these leave a thread with less than others, half
+    # tiles of ROWS or a piece more.
+    cdef Py_ssize_t columns = whole_pieces(w, ceil_div(w.across, bands), ROWS), other
+    if bands % threads or ceil_div(w.across, columns) % threads == 0:
+        return columns
+    other = whole_pieces(w, ceil_div(w.across, bands), ROWS // 2)
+    if ceil_div(w.across, other) % threads:
+        other = whole_pieces(w, columns + 1, ROWS)
+    return columns if ceil_div(w.across, other) % threads else other
+
+
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
     # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
     cdef Py_ssize_t rows = w.n * w.down, most = most_tiles(w), width, wanted, bytes_of_tile
@@ -147,9 +159,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
         w.column_bands = ceil_div(w.across, wanted)
         if not w.staged and w.groups == 1 and rows * w.column_bands < 8 * threads:
             w.column_bands = divide(w.across, wanted, threads)
-        w.columns = whole_pieces(w, ceil_div(w.across, w.column_bands), ROWS)
-        if w.column_bands % threads == 0 and ceil_div(w.across, w.columns) % threads:
-            w.columns = whole_pieces(w, ceil_div(w.across, w.column_bands), ROWS // 2)
+        w.columns = columns_of(w, w.column_bands, threads)
         w.column_bands = ceil_div(w.across, w.columns)
     else:
         w.columns, w.column_bands = w.across, 1
