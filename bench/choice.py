@@ -111,7 +111,8 @@ def main() -> None:
             rows.append({"geometry": g, "pass": which, "packed": packed, "direct": direct, "winograd": winograd})
             if loss > TOLERANCE:
                 wrong += 1
-                what = f"{g.n} x {g.ic} x {g.ih} x {g.iw} to {g.oc}, dilation {g.dilation_w}, {which}{', packed' if packed else ''}"
+                what = f"{g.n} x {g.ic} x {g.ih} x {g.iw} to {g.oc}, dilation {g.dilation_w}, {which}"
+                what += ", packed" if packed else ""
                 print(f"{what}: {'winograd' if taken else 'direct'} takes {loss:.2f} times as long")
     print(f"{wrong} of {len(rows)} choices cost more than {TOLERANCE - 1:.0%}")
     if given.output:

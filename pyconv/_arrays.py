@@ -25,8 +25,8 @@ ndarray = np.ndarray
 
 
 def new(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """A new array, its values undefined. A large one starts with a cache line, where one of NumPy may start anywhere: vectors
-    that cross from line to line are stored at two thirds of the speed.
+    """A new array, its values undefined. A large one starts with a cache line, where one of NumPy may start anywhere:
+    vectors that cross from line to line are stored at two thirds of the speed.
     """
     count, size = math.prod(shape), dtype.itemsize
     if count * size < SMALL:

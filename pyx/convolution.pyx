@@ -165,8 +165,8 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     plan.own = carver.used
     tasks = plan.walk.tasks if which == WEIGHT_GRADIENT else s.tasks
     plan.threads = larger(smaller(threads, tasks), 1)
-    # What another thread has written last comes from its cache, twice as slow: where all fits the caches of the threads,
-    # the same tasks should stay with the same thread, if their shares are equal.
+    # What another thread has written last comes from its cache, at half the speed: where all fits the caches of the
+    # threads, the same tasks should stay with the same thread, if their shares are equal.
     arrays = s.n * (s.source_image + s.target_image) * <Py_ssize_t> sizeof(real)
     plan.settled = tasks % plan.threads == 0 and arrays <= plan.threads * OWN_BYTES
     return plan

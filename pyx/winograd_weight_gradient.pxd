@@ -56,8 +56,8 @@ cdef struct Walk:
 
 
 cdef inline void cut_blocks(Winograd* w, Py_ssize_t most, Py_ssize_t multiple) noexcept nogil:
-    # Of at most `most` tiles. The bands of rows are even if their number is to be a multiple of `multiple`; fewer rows are
-    # cut into as many pieces.
+    # Of at most `most` tiles. The bands of rows are even if their number is to be a multiple of `multiple`; fewer rows
+    # are cut into as many pieces.
     cdef Py_ssize_t rows = w.n * w.down
     w.column_bands = larger(ceil_div(w.across, most), ceil_div(multiple, rows))
     w.columns = whole_pieces(w, ceil_div(w.across, w.column_bands), 1)
