@@ -20,6 +20,7 @@ from choose cimport choose_lanes
 from cut cimport cut_into_tasks
 from plan cimport (Sum, can_merge, carve_tables, describe_forward, describe_input_gradient, fill_tables, is_depthwise,
                    is_merged, packed_blocks, packs_chunks)
+from strip_tile cimport list_strip_tiles
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, MAX_LANES, real, splat, vec
 from weight_gradient cimport (Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, is_matrix_product,
@@ -157,6 +158,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
         cut_into_tasks(s, threads)
     fill_tables(s)
     list_tiles(&s.tiles)
+    list_strip_tiles(&s.strip_tiles)
     carver.base, carver.used = NULL, 0
     if which == WEIGHT_GRADIENT:
         walk(&plan.walk, &plan.dots, s, &carver, 0, 0, NULL, NULL, NULL)

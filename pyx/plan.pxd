@@ -8,6 +8,7 @@
 from geometry cimport (Axis, Geometry, Tap, forward_axis, input_axis, larger, merged_axis, merges, positions, smaller,
                        taps_of_pass)
 from plane cimport Planes, needs_copy
+from strip_tile cimport StripTiles
 from tile cimport CHANNELS, Lanes, Tiles
 from vector cimport LANES, ROWS, real
 from workspace cimport Carver, carve
@@ -18,6 +19,7 @@ cdef enum:
     PAGES = 64                      # that a first-level TLB holds: summands that strip after strip reads in place
     # strips.pxd:
     STRIP_CHUNK = 128               # summands per tile, whose pixels (24 KiB) come from L1
+    STRIP_LEAST = 48                # summands of a sum
     STRIP_PIXELS = 512              # pixels of a task, about
     STRIP_SUMS = 96 * 1024          # sums of a task, or one tile of channels
     STRIP_COLUMNS = 96              # pixels of a picture, at least: of fewer, strips lie in too many pictures
@@ -49,6 +51,7 @@ cdef struct Sum:
     Py_ssize_t vectors              # CHANNELS: of channels m, divided evenly among the blocks
     Py_ssize_t tasks
     Tiles tiles
+    StripTiles strip_tiles
     real* packed                    # [packed_numbers]: a call's own, or packed before it, or of GROUPS missing
     Py_ssize_t packed_m, packed_group, packed_numbers       # (packed_group: for GROUPS, of a block of them)
 
@@ -176,9 +179,11 @@ cdef inline bint packs_chunks(const Sum* s) noexcept nogil:
 
 
 cdef inline bint sums_by_chunks(const Sum* s) noexcept nogil:
-    # PIXELS: whether strips.pxd serves this sum: a long one over pictures that are single rows and read in place.
+    # PIXELS: whether strips.pxd serves this sum: one over pictures that are single rows and read in place, and long, or
+    # else so long that more is read than written. (Rows of the target are better written one after the other.)
+    cdef Py_ssize_t depth = s.c * s.v.taps * s.h.taps
     return (positions(&s.v, 0) == 1 and s.h.spacing == s.v.phases == 1 and positions(&s.h, 0) >= STRIP_COLUMNS
-            and s.m >= 2 * ROWS and s.c * s.v.taps * s.h.taps > STRIP_CHUNK and s.n
+            and s.m >= 2 * ROWS and (depth > STRIP_CHUNK or depth >= larger(STRIP_LEAST, s.m // 2)) and s.n
             and not needs_copy(&s.v, &s.h, False, False))
 
 

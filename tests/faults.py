@@ -172,21 +172,27 @@ KERNELS = [
     ),
     Fault(
         "pyx/strips.pxd",
-        "if i == 0 else s.tiles.more[V]",
-        "if i >= 0 else s.tiles.more[V]",
+        "t.start, t.start_row, t.start_vector = sums, row, LANES",
+        "t.start, t.start_row, t.start_vector = biases, LANES, 0",
         "sum of the last chunk for that of all",
     ),
     Fault(
         "pyx/strips.pxd",
-        "j += channel - smaller(first + j, s.m - ROWS)",
-        "j += channel - first - j",
-        "channels of the last tile counted from where it would begin",
+        "first = smaller(m, s.m - ROWS)",
+        "first = m",
+        "last tile of channels beyond the last channel",
     ),
     Fault(
         "pyx/strips.pxd",
-        "planes = k.planes + (at + done) // columns * s.planes.image",
+        "planes = k.planes + (p.at + done) // columns * s.planes.image",
         "planes = k.planes",
         "pixels of the first picture for those of all",
+    ),
+    Fault(
+        "pyx/strips.pxd",
+        "            column -= p.V * LANES - p.pixels\n",
+        "",
+        "strip that moves left stays where it is",
     ),
     Fault(
         "pyx/depthwise.pxd",

@@ -56,7 +56,7 @@ def test_hot_loops(isa, dtype):
         pytest.skip("not x86-64, the only machine whose code this reads")
     (path,) = Path(_kernels.__file__).parent.glob(f"convolution_{isa}_{dtype}.*.so")
     code = functions(path)
-    for family in ("channels_", "sums_", "pixels_rows", "more_rows"):
+    for family in ("channels_", "sums_", "pixels_rows", "first_rows", "more_rows"):
         for v in WIDTHS[isa]:
             (name,) = [name for name in code if name.endswith(f"tile_{family}x{v}")]
             loop = hot_loop(code[name], MULTIPLY[isa])

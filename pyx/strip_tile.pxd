@@ -1,0 +1,97 @@
+# The register tile of strips.pxd: as the one of pixels in tile.pxd, but what it multiplies is a panel in the L1.
+#
+#     c[r, :] = from[r, :] + sum over i of weights[r, weight_at[i]] * panel[i, :]
+#
+# The first tile of a panel fills it: it reads the pixels where they are in the planes, and stores them on its way. The
+# others fetch what the next panel will need, a cache line for each summand, which costs nothing beside the
+# multiply-adds; no prefetcher follows rows that are a picture apart.
+
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, fetch_far, real, vec
+
+cdef struct Strip:
+    # The operands of a tile of ROWS channels by V vectors.
+    Py_ssize_t depth
+    const real* weights
+    Py_ssize_t weight_m
+    const Py_ssize_t* weight_at     # [depth]
+    const real* planes
+    const Py_ssize_t* source_at     # [depth] offset in the planes of the first tile
+    real* panel                     # [depth][V vectors]
+    const real* next
+    const Py_ssize_t* next_at       # [depth] offset from `next` of what to fetch
+    const real* start               # [ROWS][V vectors], start_row and start_vector apart
+    Py_ssize_t start_row, start_vector
+    real* c                         # [ROWS][V vectors], c_row apart
+    Py_ssize_t c_row
+
+ctypedef void (*strip_tile_t)(const Strip* s) noexcept nogil
+
+cdef struct StripTiles:
+    strip_tile_t first[4]           # [V]
+    strip_tile_t more[4]
+
+
+cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept nogil:
+    cdef vec acc[MAX_ROWS][3]
+    cdef vec column[3]
+    cdef const real* place
+    cdef const real* weights = s.weights
+    cdef const real* rows
+    cdef real* panel = s.panel
+    cdef const real* planes = s.planes
+    cdef const real* next = s.next
+    cdef const Py_ssize_t* weight_at = s.weight_at
+    cdef const Py_ssize_t* source_at = s.source_at if first else s.next_at
+    cdef Py_ssize_t i, r, v, depth = s.depth, weight_m = s.weight_m, three = 3 * weight_m
+    cdef real factor
+    for r in range(ROWS):
+        for v in range(V):
+            acc[r][v] = (<const vec*> (s.start + r * s.start_row + v * s.start_vector))[0]
+    for i in range(depth):
+        place = planes + source_at[i] if first else panel
+        for v in range(V):
+            column[v] = (<const vec*> (place + v * LANES))[0]
+            if first:
+                (<vec*> (panel + v * LANES))[0] = column[v]
+        if not first:
+            fetch_far(next + source_at[i])
+        rows = weights + weight_at[i]
+        for r in range(ROWS):
+            if r == 4:
+                rows += 4 * weight_m
+            factor = rows[three if r % 4 == 3 else r % 4 * weight_m]
+            for v in range(V):
+                acc[r][v] = acc[r][v] + factor * column[v]
+        panel += V * LANES
+    for r in range(ROWS):
+        for v in range(V):
+            (<vec*> (s.c + r * s.c_row + v * LANES))[0] = acc[r][v]
+
+
+cdef inline void first_rowsx3(const Strip* s) noexcept nogil:
+    strip_tile(True, 3, s)
+
+
+cdef inline void first_rowsx2(const Strip* s) noexcept nogil:
+    strip_tile(True, 2, s)
+
+
+cdef inline void first_rowsx1(const Strip* s) noexcept nogil:
+    strip_tile(True, 1, s)
+
+
+cdef inline void more_rowsx3(const Strip* s) noexcept nogil:
+    strip_tile(False, 3, s)
+
+
+cdef inline void more_rowsx2(const Strip* s) noexcept nogil:
+    strip_tile(False, 2, s)
+
+
+cdef inline void more_rowsx1(const Strip* s) noexcept nogil:
+    strip_tile(False, 1, s)
+
+
+cdef inline void list_strip_tiles(StripTiles* t) noexcept nogil:
+    t.first[3], t.first[2], t.first[1] = first_rowsx3, first_rowsx2, first_rowsx1
+    t.more[3], t.more[2], t.more[1] = more_rowsx3, more_rowsx2, more_rowsx1
