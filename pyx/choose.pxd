@@ -111,6 +111,18 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     return by_pixels
 
 
+cdef inline double pairs_cost(const Sum* s) noexcept nogil:
+    # The same for pairs.pxd.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
+    cdef Py_ssize_t places = (rows - 1) * (columns + s.h.reach) + columns
+    cdef double taps = (s.v.whole + s.v.taps) * (s.h.whole + s.h.taps), sources = s.c * <double> s.v.source * s.h.source
+    cdef double bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) else 1
+    if s.v.taps * s.h.taps == 0:
+        return INFINITY         # a plan that fills rows
+    return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.1 + 8) + 16 * rows + bands * s.c * taps * 1.9)
+            + sources * 0.15 + 30.0 * s.c * s.v.source)
+
+
 cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
     # CHANNELS: what choose_lanes() compares. Weights are packed, which a batch pays back if it was not done before, and
     # outputs transposed (1 cycle a number, 2.5 if spaced), or stored in pieces if passes are merged.
@@ -137,6 +149,8 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     if s.groups > 1 and (s.c * span(&s.h, positions(&s.h, 0)) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
                          <= PLANE_BYTES):
         by_groups = (s.m * products * 1.1 + outer * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
+    if s.paired:
+        by_pixels, by_channels, by_groups = pairs_cost(s), INFINITY, INFINITY
     if is_merged(s):
         # A few channels, which would not fill a vector, are better rows of the tile.
         by_groups = INFINITY

@@ -18,8 +18,9 @@ from geometry cimport Geometry, ceil_div, larger, simplified, smaller
 from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
 from choose cimport choose_lanes
 from cut cimport cut_into_tasks
-from plan cimport (Sum, can_merge, carve_tables, describe_forward, describe_input_gradient, fill_tables, is_depthwise,
-                   is_merged, packed_blocks, packs_chunks)
+from pairs cimport PAIRS, fill_pairs
+from plan cimport (Sum, can_merge, can_pair, carve_tables, describe_forward, describe_input_gradient, fill_tables,
+                   is_depthwise, is_merged, packed_blocks, packs_chunks)
 from strip_tile cimport list_strip_tiles
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, MAX_LANES, real, splat, vec
@@ -94,7 +95,7 @@ cdef Plan planned(geometry, int which, int threads):
     return <Plan> plan
 
 
-cdef int describe(Plan plan, int which, bint merged) except -1:
+cdef int describe(Plan plan, int which, bint together) except -1:
     # The axes of the sum, and room for its tables.
     cdef Carver carver
     carver.base, carver.used = NULL, 0
@@ -102,15 +103,15 @@ cdef int describe(Plan plan, int which, bint merged) except -1:
     carver.base, carver.used = plan.memory.reserve(carver.used), 0
     carve_tables(&plan.sum, &plan.g, which == INPUT_GRADIENT, &carver)
     if which == INPUT_GRADIENT:
-        describe_input_gradient(&plan.sum, &plan.g, merged)
+        describe_input_gradient(&plan.sum, &plan.g, together)
     else:
         describe_forward(&plan.sum, &plan.g, which == FORWARD)
     return 0
 
 
-cdef double choose(Plan plan, int which, bint merged, bint prepacked) except -1:
+cdef double choose(Plan plan, int which, bint together, bint prepacked) except -1:
     # What lies in the lanes, and what that is expected to cost.
-    describe(plan, which, merged)
+    describe(plan, which, together)
     plan.sum.lanes = choose_lanes(&plan.sum, prepacked)
     return plan.sum.cost
 
@@ -135,13 +136,14 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
             s.weight_m, s.weight_c = 1, s.m
     else:
         cost = choose(plan, which, False, prepacked)
-        if which == INPUT_GRADIENT and can_merge(g) and choose(plan, which, True, prepacked) >= cost:
+        if (which == INPUT_GRADIENT and (can_merge(g) or can_pair(g))
+                and choose(plan, which, True, prepacked) >= cost):
             choose(plan, which, False, prepacked)
         s.depthwise = s.lanes == PIXELS and is_depthwise(s)
         if which == FORWARD and (s.lanes != PIXELS or s.depthwise):
             describe_forward(s, g, s.lanes == CHANNELS and s.v.taps * s.h.taps == 1)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
-    if work < SERIAL_WORK:
+    if work < (SERIAL_WORK // PAIRS if s.paired else SERIAL_WORK):
         threads = 1
     if s.lanes == GROUPS:
         cut_into_groups(s, GROUP_BYTES // sizeof(real))
@@ -156,7 +158,10 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
         cut_walk(&plan.walk, s, threads)
     else:
         cut_into_tasks(s, threads)
-    fill_tables(s)
+    if s.paired:
+        fill_pairs(s)
+    else:
+        fill_tables(s)
     list_tiles(&s.tiles)
     list_strip_tiles(&s.strip_tiles)
     carver.base, carver.used = NULL, 0

@@ -7,6 +7,7 @@
 from block cimport Block
 from channels cimport channel_pass, target_place, target_row
 from geometry cimport inside, larger, positions, smaller, taps_of_pass
+from pairs cimport pair_pass
 from panel cimport zip_rows
 from plan cimport PAGES, Sum, first_channel, is_merged, pass_start, pass_taps
 from plane cimport open_planes
@@ -162,6 +163,9 @@ cdef inline void run_task(const Sum* s, Block* k, const real* source, const real
         elif s.lanes == CHANNELS:
             for b in range(1 if s.zipped else s.h.passes):
                 channel_pass(s, k, a, b, weights, weight + s.groups * s.weight_group, bias + k.group * s.m, to, rows)
+        elif s.paired:
+            columns = smaller(positions(&s.h, 0) - k.column, s.band_columns)
+            pair_pass(s, k, weights, bias + k.group * s.m, to, rows, columns)
         else:
             for b in range(s.h.passes):
                 columns = smaller(positions(&s.h, b) - k.column, s.band_columns)

@@ -17,6 +17,7 @@
 #       merged       the same where the stride divides the kernel: all passes read the same places, source q - t for
 #                    target a + stride * q - offset and tap t * stride + a. They make one pass, of which each position
 #                    serves `stride` targets, as channels of their own.
+#       paired       the same with a stride of two and an odd kernel, where one tap serves a single phase (pairs.pxd).
 #
 # In both, the source coordinate of index j in residue plane f is  origin + (j * step) + value[f].
 # Taps that only ever read padding are left out.
@@ -63,6 +64,8 @@ cdef struct Axis:
     Py_ssize_t residues     # residue planes that some tap reads
     Py_ssize_t reach        # largest shift
     Py_ssize_t taps         # taps kept, sorted by pass, then by kernel index
+    Py_ssize_t whole        # paired: taps that serve both phases, before any that serves ...
+    Py_ssize_t alone        # ... this one alone
     Tap* tap                # [k]
     Py_ssize_t* first       # [passes + 1]: taps first[a] .. first[a + 1] belong to pass a
     Py_ssize_t* value       # [residues]: source coordinate modulo step
@@ -215,5 +218,29 @@ cdef inline void merged_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, P
             axis.tap[axis.taps].kernel, axis.tap[axis.taps].residue = t * stride, 0
             axis.tap[axis.taps].shift = before - t
             axis.taps += 1
+    axis.first[0], axis.first[1] = 0, axis.taps
+    normalise(axis)
+
+
+cdef inline bint pairs(Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t dilation) noexcept nogil:
+    return stride == 2 and kernel > 1 and kernel % 2 and dilation == 1
+
+
+cdef inline void paired_axis(Axis* axis, Py_ssize_t source, Py_ssize_t target, Py_ssize_t kernel,
+                             Py_ssize_t pad) noexcept nogil:
+    # See the head of pairs.pxd, and input_axis(). Tap.kernel is the place that serves phase 0, even where it lies
+    # before the kernel.
+    cdef Py_ssize_t t, r, shift
+    axis.source, axis.target, axis.spacing, axis.passes = source, target, 2, 1
+    axis.step, axis.pace, axis.origin, axis.residues = 1, 1, 0, 1
+    axis.phases, axis.offset, axis.taps, axis.whole, axis.alone = 1, 0, 0, 0, pad % 2
+    axis.value[0] = 0
+    for t in range(kernel // 2 + 1):
+        r = 2 * t + axis.alone if t < kernel // 2 else -1 if axis.alone else kernel - 1
+        shift = (pad - r) // 2
+        if reads_source(axis, positions(axis, 0), shift):
+            axis.tap[axis.taps].kernel, axis.tap[axis.taps].residue, axis.tap[axis.taps].shift = r, 0, shift
+            axis.taps += 1
+            axis.whole += t < kernel // 2
     axis.first[0], axis.first[1] = 0, axis.taps
     normalise(axis)

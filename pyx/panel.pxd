@@ -194,10 +194,15 @@ cdef inline void zip_rows(const real* even, const real* odd, real* target, Py_ss
     # target[at + 2 * j] = even[j], target[at + 2 * j + 1] = odd[j] for j < count and those of 0 .. size.
     # even and odd may be read up to the end of a vector
     cdef vec low, high
+    cdef real* to
     cdef Py_ssize_t j = 0
     size = smaller(size, at + 2 * count)
     while j < count:
         low, high = (<const vec*> (even + j))[0], (<const vec*> (odd + j))[0]
-        store_inside(target, at + 2 * j, zip_low(low, high), size)
-        store_inside(target, at + 2 * j + LANES, zip_high(low, high), size)
+        to = target + at + 2 * j
+        if at + 2 * j >= 0 and at + 2 * (j + LANES) <= size:
+            (<vec*> to)[0], (<vec*> (to + LANES))[0] = zip_low(low, high), zip_high(low, high)
+        else:
+            store_inside(target, at + 2 * j, zip_low(low, high), size)
+            store_inside(target, at + 2 * j + LANES, zip_high(low, high), size)
         j += LANES

@@ -5,8 +5,8 @@
 # order, which is the order of summation. What lies in the lanes is chosen in choose.pxd, the cut into tasks is in
 # cut.pxd.
 
-from geometry cimport (Axis, Geometry, Tap, forward_axis, input_axis, larger, merged_axis, merges, positions, smaller,
-                       taps_of_pass)
+from geometry cimport (Axis, Geometry, Tap, forward_axis, input_axis, larger, merged_axis, merges, paired_axis, pairs,
+                       positions, smaller, taps_of_pass)
 from plane cimport Planes, needs_copy
 from strip_tile cimport StripTiles
 from tile cimport CHANNELS, Lanes, Tiles
@@ -42,6 +42,7 @@ cdef struct Sum:
     double cost                     # what choose_lanes() expects of them
     bint chunked                    # PIXELS, by the chunks of strips.pxd
     bint depthwise                  # PIXELS, by the tiles of depthwise.pxd
+    bint paired                     # PIXELS, by the tiles of pairs.pxd
     bint zipped                     # CHANNELS: two horizontal passes at a time, whose outputs alternate in the target
     bint skip_v, skip_h             # CHANNELS: pixels are worked off by runs along this axis (runs.pxd)
     Planes planes
@@ -72,7 +73,7 @@ cdef inline void carve_tables(Sum* s, const Geometry* g, bint input_gradient, Ca
 
 
 cdef inline void describe_forward(Sum* s, const Geometry* g, bint split) noexcept nogil:
-    s.n, s.groups, s.kernel_w = g.n, g.groups, g.kw
+    s.n, s.groups, s.kernel_w, s.paired = g.n, g.groups, g.kw, False
     s.m, s.c = g.oc // g.groups, g.ic // g.groups
     s.weight_c = g.kh * g.kw
     s.weight_m = s.c * s.weight_c
@@ -89,15 +90,24 @@ cdef inline bint can_merge(const Geometry* g) noexcept nogil:
             and (g.stride_w == 1 or merges(g.kw, g.stride_w, g.dilation_w)))
 
 
-cdef inline void describe_input_gradient(Sum* s, const Geometry* g, bint merged) noexcept nogil:
-    # The source is the output gradient, the target the input gradient; m and c change places. With `merged`, passes
-    # become channels: m is (channel, vertical phase, horizontal phase).
-    s.n, s.groups, s.kernel_w = g.n, g.groups, g.kw
+cdef inline bint can_pair(const Geometry* g) noexcept nogil:
+    return pairs(g.kh, g.stride_h, g.dilation_h) and pairs(g.kw, g.stride_w, g.dilation_w)
+
+
+cdef inline void describe_input_gradient(Sum* s, const Geometry* g, bint together) noexcept nogil:
+    # The source is the output gradient, the target the input gradient; m and c change places. With `together`, passes
+    # are paired, or become channels: m is (channel, vertical phase, horizontal phase).
+    cdef bint merged = together and not can_pair(g)
+    s.n, s.groups, s.kernel_w, s.paired = g.n, g.groups, g.kw, together and can_pair(g)
     s.m, s.c = g.ic // g.groups, g.oc // g.groups
     s.weight_m = g.kh * g.kw
     s.weight_c = s.m * s.weight_m
     s.weight_group = s.c * s.weight_c
     s.source_image, s.target_image = g.oc * g.oh * g.ow, g.ic * g.ih * g.iw
+    if s.paired:
+        paired_axis(&s.v, g.oh, g.ih, g.kh, g.pad_top)
+        paired_axis(&s.h, g.ow, g.iw, g.kw, g.pad_left)
+        return
     if merged and g.stride_h > 1:
         merged_axis(&s.v, g.oh, g.ih, g.kh, g.stride_h, g.pad_top)
     else:

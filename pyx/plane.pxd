@@ -9,7 +9,7 @@
 from libc.string cimport memcpy, memset
 
 from geometry cimport Axis, larger, smaller, span, within_source
-from vector cimport LANES, STRIP, real
+from vector cimport LANES, STRIP, evens, odds, real, vec
 from workspace cimport CACHE_LINE
 
 cdef struct Planes:
@@ -60,6 +60,20 @@ cdef inline size_t planes_size(const Planes* planes, Py_ssize_t images) noexcept
     return <size_t> (planes.image * images + STRIP * LANES) if planes.copied else 0
 
 
+cdef inline void copy_alternate(real* to, const real* row, Py_ssize_t count) noexcept nogil:
+    # to[j] = row[2 * j]. The last vector moves left; it starts a number earlier in the row, to end with the last one.
+    cdef Py_ssize_t j = 0
+    if count <= LANES:
+        for j in range(count):
+            to[j] = row[2 * j]
+        return
+    while j + LANES < count:
+        (<vec*> (to + j))[0] = evens((<const vec*> (row + 2 * j))[0], (<const vec*> (row + 2 * j + LANES))[0])
+        j += LANES
+    to, row = to + count - LANES, row + 2 * (count - LANES) - 1
+    (<vec*> to)[0] = odds((<const vec*> row)[0], (<const vec*> (row + LANES))[0])
+
+
 cdef inline void copy_row(real* to, const real* row, Py_ssize_t step, Py_ssize_t before, Py_ssize_t inside,
                           Py_ssize_t count) noexcept nogil:
     # to[j] = row[j * step] for before <= j < inside, 0 for the others of `count`.
@@ -69,8 +83,7 @@ cdef inline void copy_row(real* to, const real* row, Py_ssize_t step, Py_ssize_t
     if step == 1:
         memcpy(to + before, row + before, (inside - before) * sizeof(real))
     elif step == 2:
-        for j in range(before, inside):
-            to[j] = row[j * 2]
+        copy_alternate(to + before, row + before * 2, inside - before)
     else:
         for j in range(before, inside):
             to[j] = row[j * step]
