@@ -99,7 +99,7 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
         bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) and s.weight_m > 1 else 1
         by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
-    by_pixels += sources * (1.2 if s.h.step > 1 else 0.15)
+    by_pixels += sources * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2)
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
     if sums_by_chunks(s):
         # Nothing is junk but in the last vector of a task; weights are read once for many pixels.

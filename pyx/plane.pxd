@@ -9,7 +9,7 @@
 from libc.string cimport memcpy, memset
 
 from geometry cimport Axis, larger, smaller, span, within_source
-from vector cimport LANES, STRIP, evens, odds, real, vec
+from vector cimport LANES, STRIP, evens, held, real, splat, vec
 from workspace cimport CACHE_LINE
 
 cdef struct Planes:
@@ -60,56 +60,52 @@ cdef inline size_t planes_size(const Planes* planes, Py_ssize_t images) noexcept
     return <size_t> (planes.image * images + STRIP * LANES) if planes.copied else 0
 
 
-cdef inline void copy_alternate(real* to, const real* row, Py_ssize_t count) noexcept nogil:
-    # to[j] = row[2 * j]. The last vector moves left; it starts a number earlier in the row, to end with the last one.
-    cdef Py_ssize_t j = 0
-    if count <= LANES:
-        for j in range(count):
-            to[j] = row[2 * j]
-        return
-    while j + LANES < count:
-        (<vec*> (to + j))[0] = evens((<const vec*> (row + 2 * j))[0], (<const vec*> (row + 2 * j + LANES))[0])
-        j += LANES
-    to, row = to + count - LANES, row + 2 * (count - LANES) - 1
-    (<vec*> to)[0] = odds((<const vec*> row)[0], (<const vec*> (row + LANES))[0])
-
-
 cdef inline void copy_row(real* to, const real* row, Py_ssize_t step, Py_ssize_t before, Py_ssize_t inside,
-                          Py_ssize_t count) noexcept nogil:
-    # to[j] = row[j * step] for before <= j < inside, 0 for the others of `count`.
-    cdef Py_ssize_t j
-    for j in range(before):
-        to[j] = 0
+                          Py_ssize_t count, Py_ssize_t room) noexcept nogil:
+    # to[j] = row[j * step] for before <= j < inside, 0 for the others of `count`; up to a vector behind them is
+    # overwritten. Of the row, nothing is read from `room` on.
+    cdef vec zero = held(splat(0))      # (a zero that gcc knows would be stored by calls of memset)
+    cdef Py_ssize_t j = 0
+    while j < before:
+        (<vec*> (to + j))[0] = zero
+        j += LANES
+    j = before
     if step == 1:
-        memcpy(to + before, row + before, (inside - before) * sizeof(real))
+        while j < inside and j + LANES <= room:
+            (<vec*> (to + j))[0] = (<const vec*> (row + j))[0]
+            j += LANES
     elif step == 2:
-        copy_alternate(to + before, row + before * 2, inside - before)
-    else:
-        for j in range(before, inside):
-            to[j] = row[j * step]
-    for j in range(inside, count):
-        to[j] = 0
+        while j < inside and 2 * (j + LANES) <= room:
+            (<vec*> (to + j))[0] = evens((<const vec*> (row + 2 * j))[0], (<const vec*> (row + 2 * j + LANES))[0])
+            j += LANES
+    while j < inside:
+        to[j] = row[j * step]
+        j += 1
+    j = inside
+    while j < count:
+        (<vec*> (to + j))[0] = zero
+        j += LANES
 
 
 cdef inline void fill_channel(real* to, const Planes* planes, const Axis* v, const Axis* h, const real* source,
                               Py_ssize_t row, Py_ssize_t column) noexcept nogil:
-    # All residue planes of one channel.  source (v.source, h.source)
-    cdef Py_ssize_t fv, fh, i, y, x, before, inside, count = planes.columns
-    cdef real* line
-    for fh in range(h.residues):
-        x = h.origin + column * h.pace * h.step + h.value[fh]
-        before = 0 if x >= 0 else smaller((-x + h.step - 1) // h.step, count)
-        inside = 0 if x >= h.source else larger(smaller((h.source - x + h.step - 1) // h.step, count), before)
-        before = smaller(before, inside)
-        for fv in range(v.residues):
-            line = to + (fv * h.residues + fh) * planes.plane
+    # All residue planes of one channel, in the order of their places, since each row overwrites some of the next.
+    # source (v.source, h.source)
+    cdef Py_ssize_t fv, fh, i, y, x, before, inside, at, count = planes.columns
+    for fv in range(v.residues):
+        for fh in range(h.residues):
+            x = h.origin + column * h.pace * h.step + h.value[fh]
+            before = 0 if x >= 0 else smaller((-x + h.step - 1) // h.step, count)
+            inside = 0 if x >= h.source else larger(smaller((h.source - x + h.step - 1) // h.step, count), before)
+            before = smaller(before, inside)
             for i in range(planes.rows):
                 y = v.origin + v.value[fv] + (row * v.pace + i) * v.step
+                at = y * h.source + x
                 if 0 <= y < v.source:
-                    copy_row(line, source + y * h.source + x, h.step, before, inside, count)
+                    copy_row(to, source + at, h.step, before, inside, count, v.source * h.source - at)
                 else:
-                    memset(line, 0, count * sizeof(real))
-                line += count
+                    copy_row(to, source, 0, 0, 0, count, 0)
+                to += count
 
 
 cdef inline const real* open_planes(real* scratch, const Planes* planes, const Axis* v, const Axis* h,
