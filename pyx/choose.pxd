@@ -3,7 +3,7 @@
 from libc.math cimport INFINITY
 
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
-from plan cimport MAX_PIXELS, PLANE_BYTES, Sum, is_depthwise, is_merged, packs_kernels, phase_run, sums_by_chunks
+from plan cimport MAX_PIXELS, PLANE_BYTES, Sum, is_depthwise, is_merged, is_spread, packs_kernels, phase_run, sums_by_chunks
 from runs cimport MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
 from vector cimport LANES, MAX_LANES, ROWS, real
@@ -119,6 +119,8 @@ cdef inline double pairs_cost(const Sum* s) noexcept nogil:
     cdef double bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) else 1
     if s.v.taps * s.h.taps == 0:
         return INFINITY         # a plan that fills rows
+    if is_spread(s):
+        return s.m * (60 + rows * ceil_div(columns, LANES) * (16 + 1.3 * taps))
     return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.1 + 8) + 16 * rows + bands * s.c * taps * 1.9)
             + sources * 0.15 + 30.0 * s.c * s.v.source)
 

@@ -20,7 +20,8 @@ from choose cimport choose_lanes
 from cut cimport cut_into_tasks
 from pairs cimport PAIRS, fill_pairs
 from plan cimport (Sum, can_merge, can_pair, carve_tables, describe_forward, describe_input_gradient, fill_tables,
-                   is_depthwise, is_merged, packed_blocks, packs_chunks)
+                   is_depthwise, is_merged, is_spread, packed_blocks, packs_chunks)
+from spread cimport run_spread_tasks
 from strip_tile cimport list_strip_tiles
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport LANES, MAX_LANES, real, splat, vec
@@ -139,7 +140,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
         if (which == INPUT_GRADIENT and (can_merge(g) or can_pair(g))
                 and choose(plan, which, True, prepacked) >= cost):
             choose(plan, which, False, prepacked)
-        s.depthwise = s.lanes == PIXELS and is_depthwise(s)
+        s.depthwise = s.lanes == PIXELS and (is_depthwise(s) or is_spread(s))
         if which == FORWARD and (s.lanes != PIXELS or s.depthwise):
             describe_forward(s, g, s.lanes == CHANNELS and s.v.taps * s.h.taps == 1)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
@@ -283,7 +284,10 @@ cdef void serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last,
             run_group_task(s, &groups, task, x, weight, bias, y)
     elif s.depthwise:
         carve_depth(&depth, s, carver)
-        run_depth_tasks(s, &depth, first, last, x, weight, bias, y)
+        if s.paired:
+            run_spread_tasks(s, &depth, first, last, x, weight, bias, y)
+        else:
+            run_depth_tasks(s, &depth, first, last, x, weight, bias, y)
     else:
         carve_block(&block, s, carver)
         for task in range(first, last):

@@ -9,7 +9,7 @@
 # read outside the whole array are its rows copied first. With stride 2, vectors are loaded in pairs, and their even and
 # odd lanes serve two taps. The taps of an output are added in the order of the source positions that they read.
 
-from geometry cimport larger, smaller
+from geometry cimport larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
 from vector cimport LANES, evens, held, keep, lanes_inside, odds, real, splat, vec
 from workspace cimport Carver, carve
@@ -50,7 +50,8 @@ cdef inline Py_ssize_t reach(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
 
 
 cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t K = s.h.taps, S = s.h.pace, edges = 0, at = 0, column, left, q
+    cdef Py_ssize_t K = s.h.taps, S = s.h.pace, edges = 0, at = 0, column, left, q, columns = positions(&s.h, 0)
+    cdef bint backwards = s.paired and s.h.alone
     k.zeros = <real*> carve(carver, window(), sizeof(real))
     k.windows = <real*> carve(carver, (2 * TALL + MAX_DEPTH) * window(), sizeof(real))
     k.spill = <real*> carve(carver, TALL * LANES, sizeof(real))
@@ -60,12 +61,13 @@ cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noex
         return
     for q in range(window()):
         k.zeros[q] = 0
-    while at < s.h.target:
-        column = larger(smaller(at, s.h.target - LANES), 0)
+    while at < columns:
+        column = larger(smaller(at, columns - LANES), 0)
         left = column * S + s.h.origin
         if left < 0 or left + reach(K, S) > s.h.source:
             for q in range(K):
-                (<vec*> (k.masks + (edges * K + q) * LANES))[0] = lanes_inside(left + q, S, s.h.source)
+                (<vec*> (k.masks + (edges * K + q) * LANES))[0] = lanes_inside(left + (K - 1 - q if backwards else q), S,
+                                                                               s.h.source)
             edges += 1
         at += LANES
 

@@ -165,6 +165,14 @@ cdef inline bint is_depthwise(const Sum* s) noexcept nogil:
             and s.h.origin > -k and s.h.origin + (s.h.target - 1) * stride < s.h.source)
 
 
+cdef inline bint is_spread(const Sum* s) noexcept nogil:
+    # The same for the tiles of spread.pxd.
+    cdef Py_ssize_t k = s.h.taps
+    return (s.paired and s.c == 1 and s.m < 4 and s.v.taps == k and (k == 2 or k == 3)
+            and s.weight_m == (2 * k - 1) * (2 * k - 1) and s.v.whole == s.h.whole == k - 1
+            and s.h.origin > -k and s.h.origin + positions(&s.h, 0) <= s.h.source)
+
+
 cdef inline bint is_merged(const Sum* s) noexcept nogil:
     return s.v.phases * s.h.phases > 1
 

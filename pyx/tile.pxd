@@ -7,6 +7,7 @@
 #
 #   PIXELS    lanes are target pixels. a: R rows of the weights as they are, at weight_at[i]; b: source planes, at
 #             source_at[i]. Starts at the bias.
+#   MORE      as PIXELS, but starts at what c holds: a long sum goes on.
 #   CHANNELS  lanes are channels. a: R places in the source planes, row_at[r] + terms[i].place; b: row terms[i].row of a
 #             packed panel, V vectors wide. Starts at what row out_at[r] of c holds, and is put there.
 #   SUMS      as CHANNELS, but starts at 0 and is added to c at the end: partial sums of a long one.
@@ -27,6 +28,7 @@ cdef enum Lanes:
 
 cdef enum Kind:
     PIXEL_TILE
+    MORE_TILE
     CHANNEL_TILE
     SUM_TILE
 
@@ -47,6 +49,7 @@ ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* 
 
 cdef struct Tiles:
     pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
+    pixel_tile_t more[4]                                # [V], R = ROWS
     channel_tile_t channels[4]                          # [V], R = ROWS
     channel_tile_t sums[4]                              # [V], R = ROWS
 
@@ -55,7 +58,7 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
                       const real* a, Py_ssize_t a_row, const Py_ssize_t* row_at, const Py_ssize_t* a_at,
                       const real* b, const Py_ssize_t* b_at, const Term* terms,
                       const real* bias, real* c, Py_ssize_t c_row, const Py_ssize_t* out_at) noexcept nogil:
-    # PIXELS: a[r * a_row + a_at[i]]  b[b_at[i]]  c (R, V * LANES), c_row apart
+    # PIXELS, MORE: a[r * a_row + a_at[i]]  b[b_at[i]]  c (R, V * LANES), c_row apart
     # else:   a[row_at[r] + terms[i].place]  b (., V * LANES)[terms[i].row]  c (., V * LANES)[out_at[r]]
     cdef vec acc[MAX_ROWS][STRIP]
     cdef vec column[STRIP]
@@ -64,13 +67,15 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
     cdef vec* out
     cdef real factor
     cdef Py_ssize_t _, i, r, v, at
-    cdef bint by_pixels = kind == PIXEL_TILE
+    cdef bint by_pixels = kind == PIXEL_TILE or kind == MORE_TILE
     for _ in range(count):
         for r in range(R):
             row[r] = a + r * a_row if by_pixels else a + row_at[r]
             for v in range(V):
                 if kind == PIXEL_TILE:
                     acc[r][v] = splat(bias[r])
+                elif kind == MORE_TILE:
+                    acc[r][v] = (<const vec*> (c + r * c_row + v * LANES))[0]
                 elif kind == CHANNEL_TILE:
                     acc[r][v] = (<const vec*> (c + (out_at[r] * V + v) * LANES))[0]
                 else:
@@ -152,6 +157,27 @@ cdef inline void pixels_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* w
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
+cdef inline void more_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(MORE_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
+cdef inline void more_rowsx2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(MORE_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
+cdef inline void more_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(MORE_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
          bias, c, c_row, NULL)
 
 
@@ -247,6 +273,7 @@ cdef inline void list_tiles(Tiles* t) noexcept nogil:
     t.pixels[3][6], t.pixels[3][3], t.pixels[3][1] = pixels_3x6, pixels_3x3, pixels_3x1
     t.pixels[2][4], t.pixels[2][2], t.pixels[2][1] = pixels_2x4, pixels_2x2, pixels_2x1
     t.pixels[1][6], t.pixels[1][3], t.pixels[1][1] = pixels_1x6, pixels_1x3, pixels_1x1
+    t.more[3], t.more[2], t.more[1] = more_rowsx3, more_rowsx2, more_rowsx1
     t.pixels[ROWS][3], t.pixels[ROWS][2], t.pixels[ROWS][1] = pixels_rowsx3, pixels_rowsx2, pixels_rowsx1
 
 
