@@ -3,7 +3,8 @@
 from libc.math cimport INFINITY
 
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
-from plan cimport MAX_PIXELS, PLANE_BYTES, Sum, is_depthwise, is_merged, is_spread, packs_kernels, phase_run, sums_by_chunks
+from plan cimport (MAX_PIXELS, PLANE_BYTES, Sum, is_depthwise, is_merged, is_spread, packs_kernels, phase_run,
+                   sums_by_chunks)
 from runs cimport MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
 from vector cimport LANES, MAX_LANES, ROWS, real
@@ -99,7 +100,8 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
         bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) and s.weight_m > 1 else 1
         by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
     by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
-    by_pixels += sources * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2)
+    by_pixels += (sources * s.v.residues * s.h.residues / (s.v.step * s.h.step)
+                  * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2))
     by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
     if sums_by_chunks(s):
         # Nothing is junk but in the last vector of a task; weights are read once for many pixels.
@@ -127,11 +129,14 @@ cdef inline double pairs_cost(const Sum* s) noexcept nogil:
 
 cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
     # CHANNELS: what choose_lanes() compares. Weights are packed, which a batch pays back if it was not done before, and
-    # outputs transposed (1 cycle a number, 2.5 if spaced), or stored in pieces if passes are merged.
+    # outputs transposed (1 cycle a number, 2.5 if spaced), or stored in pieces if passes are merged. With a stride, a
+    # source that is copied, or of which only some columns are read, takes 0.25 cycles a number.
     cdef double cost = 2.5 if s.h.spacing > 2 else 1.0
     if is_merged(s):
         cost = 1.5 if s.h.phases == 2 else 0.3 + 8.0 / s.h.phases
     cost *= s.target_image / s.groups
+    if s.h.step > 1 and (s.h.residues < s.h.step or s.h.origin < 0 or s.v.origin < 0):
+        cost += 0.25 * s.c * s.v.source * s.h.source
     if s.n == 1 and not prepacked:
         cost += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
     return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s)
@@ -139,18 +144,20 @@ cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
 
 cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     # What lies in the lanes: what costs fewest cycles per image and group, a multiply-add of vectors being one.
-    #   PIXELS    junk between two rows and behind the last; a task per group; a stride splits inputs (1.2 cycles a
-    #             number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
+    #   PIXELS    junk between two rows and behind the last; a task per group; a stride splits inputs (0.4 or 1.2 cycles
+    #             a number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
     #             take 1.9 cycles a number on their way from memory
     #   CHANNELS  no junk, images merge: channels_cost()
-    #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each
+    #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each; with a
+    #             stride no two taps share a load
     # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
     cdef double by_pixels = pixels_cost(s), by_channels = channels_cost(s, prepacked), by_groups = INFINITY
     cdef double products = s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
     cdef double outer = s.target_image / s.groups + s.c * <double> s.v.source * s.h.source
     if s.groups > 1 and (s.c * span(&s.h, positions(&s.h, 0)) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
                          <= PLANE_BYTES):
-        by_groups = (s.m * products * 1.1 + outer * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
+        products *= 1.1 if s.h.step == 1 else 2.2
+        by_groups = (s.m * products + outer * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
     if s.paired:
         by_pixels, by_channels, by_groups = pairs_cost(s), INFINITY, INFINITY
     if is_merged(s):
