@@ -25,7 +25,7 @@ cdef enum:
     STRIP_COLUMNS = 96              # pixels of a picture, at least: of fewer, strips lie in too many pictures
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
     MOST_TAPS = 64                  # of kernels that are transposed whole
-    CHUNK = 256                     # summands per tile with channels in lanes: its weights (48 KiB) come from L2
+    CHUNK = 128                     # summands per tile with channels in lanes: its weights (24 KiB) stay in L1
     MAX_PIXELS = 1024               # pixels per task with channels in lanes, which bounds its accumulators
 
 cdef struct Sum:

@@ -4,7 +4,7 @@
 #
 # The tile has channels k in its lanes and ROWS different i in its rows; it walks the pixels. x is read where it lies or
 # from the forward planes, in which a pixel and a tap are both constant offsets (so nothing is gathered and no im2col
-# matrix exists); dy is transposed in chunks of CHUNK pixels. Where padding is skipped, taps that read the source from
+# matrix exists); dy is transposed in chunks of PIXEL_CHUNK pixels. Where padding is skipped, taps that read the source from
 # the same pixels of a chunk form a patch with a list of these pixels.
 #
 # A task is (group, range of blocks of channels k, range of input channels) and goes over all images, so no two tasks
@@ -18,7 +18,7 @@ from depthwise_walk cimport suits_depth_walk
 from dot_walk cimport suits_dots
 from geometry cimport Axis, Geometry, ceil_div, larger, smaller, span
 from panel cimport pack_panel, unpack_panel
-from plan cimport CHUNK, PLANE_BYTES, Sum, block_start
+from plan cimport PLANE_BYTES, Sum, block_start
 from plane cimport open_planes, planes_size, shape_planes
 from runs cimport is_inside, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Term
@@ -32,6 +32,7 @@ cdef enum:
     SLAB_ROWS = 96              # ... that are summed at a time where nothing waits: a good part of a first-level cache
     FEW_ROWS = 32               # the same where each is a row of dw
     TABLE_BYTES = 512 * 1024    # lists of pixels
+    PIXEL_CHUNK = 256           # pixels of dy that are transposed at a time
 
 cdef struct WalkPatch:
     # Taps that read the source from the same pixels of a chunk.
@@ -154,7 +155,7 @@ cdef inline void choose_walk_skips(Sum* s) noexcept nogil:
     # As choose_skips() of choose.pxd.
     cdef bint v = worth_skipping(&s.v), h = worth_skipping(&s.h), skip_v, skip_h
     cdef double bar = 0.98 * walk_work(s, False, False), work
-    cdef Py_ssize_t most = TABLE_BYTES // (CHUNK * <Py_ssize_t> sizeof(Term))
+    cdef Py_ssize_t most = TABLE_BYTES // (PIXEL_CHUNK * <Py_ssize_t> sizeof(Term))
     s.skip_v = s.skip_h = False
     for skip_v in range(2):
         for skip_h in range(2):
@@ -173,12 +174,12 @@ cdef inline Py_ssize_t even_length(Py_ssize_t count, Py_ssize_t most) noexcept n
 cdef inline void cut_chunks(WalkPlan* w, Sum* s) noexcept nogil:
     # Whole small images, or a band of rows, or a piece of a very long row. From the geometry alone.
     cdef Py_ssize_t area = s.h.target * s.v.target
-    s.images, s.band_columns = 1, even_length(s.h.target, CHUNK)
+    s.images, s.band_columns = 1, even_length(s.h.target, PIXEL_CHUNK)
     if s.band_columns < s.h.target:
         s.band_columns = ceil_div(s.band_columns, LANES) * LANES
-    s.band_rows = even_length(s.v.target, larger(CHUNK // s.band_columns, 1))
-    if 0 < area * 2 <= CHUNK:
-        s.images = even_length(s.n, CHUNK // area)
+    s.band_rows = even_length(s.v.target, larger(PIXEL_CHUNK // s.band_columns, 1))
+    if 0 < area * 2 <= PIXEL_CHUNK:
+        s.images = even_length(s.n, PIXEL_CHUNK // area)
     s.column_bands = ceil_div(larger(s.h.target, 1), s.band_columns)
     s.row_bands = ceil_div(larger(s.v.target, 1), s.band_rows)
     s.image_blocks = ceil_div(s.n, s.images)
