@@ -1,5 +1,6 @@
 # Depthwise convolution with pixels in the lanes: one input channel a group, a square kernel of 3, 5 or 7, no dilation,
-# and pictures that nearly fill a vector. Forward with stride 1 or 2, and input gradient with stride 1.
+# and pictures that nearly fill a vector. Forward with stride 1 or 2, and input gradient with stride 1 (spread.pxd has
+# the one with stride 2).
 #
 #     x (h.source rows of w)   weights (K, K), in the order of the source   y (v.target rows of h.target)
 #
@@ -52,6 +53,7 @@ cdef inline Py_ssize_t reach(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
 cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noexcept nogil:
     cdef Py_ssize_t K = s.h.taps, S = s.h.pace, edges = 0, at = 0, column, left, q, columns = positions(&s.h, 0)
     cdef bint backwards = s.paired and s.h.alone
+    cdef vec* mask
     k.zeros = <real*> carve(carver, window(), sizeof(real))
     k.windows = <real*> carve(carver, (2 * TALL + MAX_DEPTH) * window(), sizeof(real))
     k.spill = <real*> carve(carver, TALL * LANES, sizeof(real))
@@ -66,8 +68,8 @@ cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noex
         left = column * S + s.h.origin
         if left < 0 or left + reach(K, S) > s.h.source:
             for q in range(K):
-                (<vec*> (k.masks + (edges * K + q) * LANES))[0] = lanes_inside(left + (K - 1 - q if backwards else q), S,
-                                                                               s.h.source)
+                mask = <vec*> (k.masks + (edges * K + q) * LANES)
+                mask[0] = lanes_inside(left + (K - 1 - q if backwards else q), S, s.h.source)
             edges += 1
         at += LANES
 

@@ -10,13 +10,14 @@
 # Row 0 has the phases with more taps.
 
 from block cimport Block
-from geometry cimport smaller
+from geometry cimport larger, smaller
 from panel cimport zip_rows
 from plan cimport Sum, first_channel
 from vector cimport LANES, STRIP, WIDE, real, splat, vec
 
 cdef enum:
-    PAIRS = 4               # rows of a tile
+    PAIRS = 4                   # rows of a tile
+    WIDTH = 2 * STRIP           # vectors of a row of Block.strip, which has room for twice as many rows of STRIP
 
 cdef struct PairSum:
     # The four tables of a channel, as a tile walks them.
@@ -51,7 +52,7 @@ cdef inline void add_rows(Py_ssize_t R, Py_ssize_t V, vec* acc, Py_ssize_t row, 
 
 cdef inline void pair_tile(Py_ssize_t V, Py_ssize_t count, const PairSum* p, const real* planes, real bias, real* c,
                            Py_ssize_t c_row) noexcept nogil:
-    # V is a literal; the loop over tiles is there for what tile.pxd says of its own
+    # V is a literal
     cdef vec acc[PAIRS * STRIP]
     cdef Py_ssize_t _, r, v
     for _ in range(count):
@@ -112,8 +113,8 @@ cdef inline void write_pairs(const Sum* s, const Block* k, Py_ssize_t width, Py_
             y = 2 * (k.row + row) + e
             if count <= 0 or y >= s.v.target:
                 continue
-            line = k.strip + (e ^ s.v.alone) * (2 * STRIP * LANES) + done
-            even, odd = line + s.h.alone * (STRIP * LANES), line + (1 - s.h.alone) * (STRIP * LANES)
+            line = k.strip + (e ^ s.v.alone) * (2 * WIDTH * LANES) + done
+            even, odd = line + s.h.alone * (WIDTH * LANES), line + (1 - s.h.alone) * (WIDTH * LANES)
             zip_rows(even, odd, target + y * s.h.target, 2 * (k.column + column), count, s.h.target)
         done += smaller(pitch - column, width - done)
 
@@ -121,12 +122,13 @@ cdef inline void write_pairs(const Sum* s, const Block* k, Py_ssize_t width, Py_
 cdef inline void pair_channel(const Sum* s, const Block* k, const PairSum* p, real bias, real* target,
                               Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     # One channel over all positions of a band.
-    cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, vectors
+    cdef Py_ssize_t pitch = s.planes.columns, end = (rows - 1) * pitch + columns, at = 0, vectors, count
     cdef pair_tile_t tile
     while at < end:
         if at % pitch >= columns:
             at += pitch - at % pitch
         vectors = (end - at + LANES - 1) // LANES
+        count = smaller(larger((end - at) // (WIDE * LANES), 1), WIDTH // WIDE)
         vectors = WIDE if vectors > 2 else vectors
         if not s.planes.copied:
             # Nothing lies behind the source: a last tile moves left, and computes some outputs once more.
@@ -134,9 +136,9 @@ cdef inline void pair_channel(const Sum* s, const Block* k, const PairSum* p, re
                 vectors = 2 if vectors > 2 else 1
             at = smaller(at, end - vectors * LANES)
         tile = pairs_wide if vectors == WIDE else pairs_x2 if vectors == 2 else pairs_x1
-        tile(1, p, k.planes + at, bias, k.strip, STRIP * LANES)
-        write_pairs(s, k, smaller(vectors * LANES, end - at), at, columns, target)
-        at += vectors * LANES
+        tile(count, p, k.planes + at, bias, k.strip, WIDTH * LANES)
+        write_pairs(s, k, smaller(count * vectors * LANES, end - at), at, columns, target)
+        at += count * vectors * LANES
 
 
 cdef inline void pair_pass(const Sum* s, const Block* k, const real* weights, const real* bias, real* target,

@@ -4,14 +4,13 @@
 # As depthwise.pxd reads pictures where they are, and as in pairs.pxd most shifts serve both phases of an axis, and one
 # at an end serves phase `alone`. Shifts count from that one on: to the left, or up, where it is the last.
 
-from depthwise cimport DepthScratch, copy_windows, reach, window, DepthChannel
+from depthwise cimport DepthChannel, DepthScratch, copy_windows, reach, window
 from geometry cimport larger, positions, smaller
 from plan cimport Sum
 from vector cimport LANES, keep, real, splat, store_lanes, vec, zip_high, zip_low
 
 cdef enum:
     ROW_PAIRS = 2           # rows of the output gradient of a tile, which fill twice as many
-    SHIFTS = 3              # most shifts
 
 cdef struct Spread:
     # One channel of a task.
@@ -35,8 +34,8 @@ cdef inline void store_pair(real* to, vec even, vec odd, Py_ssize_t count) noexc
 
 cdef inline void spread_tile(Py_ssize_t K, bint edge, const Spread* k, const real* x, Py_ssize_t pitch, Py_ssize_t top,
                              Py_ssize_t height, const real* masks, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
-    # Positions (row .. row + ROW_PAIRS, column .. column + LANES); x is where row `top` of a picture of `height` rows is
-    # read first, at the first shift.  K, the number of shifts, and edge are literals
+    # Positions (row .. row + ROW_PAIRS, column .. column + LANES). x is where row `top` of a picture of `height` rows
+    # is read first, at the first shift.  K, the number of shifts, and edge are literals
     cdef vec acc[4][ROW_PAIRS]
     cdef vec place
     cdef const real* line

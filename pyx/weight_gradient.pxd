@@ -4,8 +4,8 @@
 #
 # The tile has channels k in its lanes and ROWS different i in its rows; it walks the pixels. x is read where it lies or
 # from the forward planes, in which a pixel and a tap are both constant offsets (so nothing is gathered and no im2col
-# matrix exists); dy is transposed in chunks of PIXEL_CHUNK pixels. Where padding is skipped, taps that read the source from
-# the same pixels of a chunk form a patch with a list of these pixels.
+# matrix exists); dy is transposed in chunks of PIXEL_CHUNK pixels. Where padding is skipped, taps that read the source
+# from the same pixels of a chunk form a patch with a list of these pixels.
 #
 # A task is (group, range of blocks of channels k, range of input channels) and goes over all images, so no two tasks
 # add to the same number; the cut into chunks depends on the geometry alone, so the order of every sum does too. Chunks
