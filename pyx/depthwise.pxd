@@ -159,8 +159,10 @@ cdef inline void depth_channel(Py_ssize_t K, Py_ssize_t S, Py_ssize_t tall, cons
             depth_rows(K, S, tall, c, row)
             row += tall
     elif c.rows >= LOW:
-        depth_rows(K, S, LOW, c, 0)
-        depth_rows(K, S, LOW, c, c.rows - LOW)
+        while row < c.rows:
+            row = smaller(row, c.rows - LOW)
+            depth_rows(K, S, LOW, c, row)
+            row += LOW
     else:
         while row < c.rows:
             depth_rows(K, S, 1, c, row)

@@ -91,7 +91,7 @@ cdef inline void fill_channel(real* to, const Planes* planes, const Axis* v, con
                               Py_ssize_t row, Py_ssize_t column) noexcept nogil:
     # All residue planes of one channel, in the order of their places, since each row overwrites some of the next.
     # source (v.source, h.source)
-    cdef Py_ssize_t fv, fh, i, y, x, before, inside, at, count = planes.columns
+    cdef Py_ssize_t fv, fh, i, y, x, before, inside, at, end, count = planes.columns
     for fv in range(v.residues):
         for fh in range(h.residues):
             x = h.origin + column * h.pace * h.step + h.value[fh]
@@ -100,11 +100,8 @@ cdef inline void fill_channel(real* to, const Planes* planes, const Axis* v, con
             before = smaller(before, inside)
             for i in range(planes.rows):
                 y = v.origin + v.value[fv] + (row * v.pace + i) * v.step
-                at = y * h.source + x
-                if 0 <= y < v.source:
-                    copy_row(to, source + at, h.step, before, inside, count, v.source * h.source - at)
-                else:
-                    copy_row(to, source, 0, 0, 0, count, 0)
+                at, end = y * h.source + x, inside if 0 <= y < v.source else 0
+                copy_row(to, source + at, h.step, smaller(before, end), end, count, v.source * h.source - at)
                 to += count
 
 
