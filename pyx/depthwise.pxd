@@ -22,6 +22,7 @@ cdef enum:
 cdef struct DepthScratch:
     real* zeros             # a row of the padding
     real* masks             # [strips at an edge][K][LANES]
+    real* all               # [K][LANES] the mask of no edge
     real* windows           # [rows of a tile][window] copies of what lies at the ends of the array
     real* spill             # [TALL][LANES] rows narrower than a vector, when nothing of this task follows them
 
@@ -59,10 +60,13 @@ cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noex
     k.spill = <real*> carve(carver, TALL * LANES, sizeof(real))
     # At most so many strips reach beyond one end or the other.
     k.masks = <real*> carve(carver, 2 * (MAX_DEPTH // LANES + 2) * K * LANES, sizeof(real))
+    k.all = <real*> carve(carver, K * LANES, sizeof(real))
     if carver.base == NULL:
         return
     for q in range(window()):
         k.zeros[q] = 0
+    for q in range(K):
+        (<vec*> (k.all + q * LANES))[0] = lanes_inside(0, 1, LANES)
     while at < columns:
         column = larger(smaller(at, columns - LANES), 0)
         left = column * S + s.h.origin

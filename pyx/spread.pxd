@@ -32,10 +32,10 @@ cdef inline void store_pair(real* to, vec even, vec odd, Py_ssize_t count) noexc
         store_lanes(to + LANES, zip_high(even, odd), count - LANES)
 
 
-cdef inline void spread_tile(Py_ssize_t K, bint edge, const Spread* k, const real* x, Py_ssize_t pitch, Py_ssize_t top,
+cdef inline void spread_tile(Py_ssize_t K, const Spread* k, const real* x, Py_ssize_t pitch, Py_ssize_t top,
                              Py_ssize_t height, const real* masks, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
     # Positions (row .. row + ROW_PAIRS, column .. column + LANES). x is where row `top` of a picture of `height` rows
-    # is read first, at the first shift.  K, the number of shifts, and edge are literals
+    # is read first, at the first shift.  K, the number of shifts, is a literal
     cdef vec acc[4][ROW_PAIRS]
     cdef vec place
     cdef const real* line
@@ -48,9 +48,7 @@ cdef inline void spread_tile(Py_ssize_t K, bint edge, const Spread* k, const rea
     for j in range(ROW_PAIRS + K - 1):
         line = x + j * pitch if <size_t> (top + j * k.down) < <size_t> height else k.c.scratch.zeros + K
         for q in range(K):
-            place = (<const vec*> (line + q * k.right))[0]
-            if edge:
-                place = keep(place, (<const vec*> (masks + q * LANES))[0])
+            place = keep((<const vec*> (line + q * k.right))[0], (<const vec*> (masks + q * LANES))[0])
             for r in range(ROW_PAIRS):
                 if 0 <= j - r < K:
                     w = k.c.weights + (j - r) * K + q
@@ -77,6 +75,7 @@ cdef inline void spread_channel(Py_ssize_t K, const Spread* k) noexcept nogil:
     cdef Py_ssize_t row = 0, at, column, left, top, first, last, pitch, tile_top, height, rows = ROW_PAIRS + K - 1
     cdef const real* masks
     cdef const real* x
+    cdef bint inside
     while row < c.rows:
         row = larger(smaller(row, c.rows - ROW_PAIRS), 0)
         top, at, masks = c.top + row, 0, c.scratch.masks
@@ -92,11 +91,9 @@ cdef inline void spread_channel(Py_ssize_t K, const Spread* k) noexcept nogil:
                 x, pitch, tile_top = x + (rows - 1) * pitch, -pitch, tile_top + rows - 1
             if k.right < 0:
                 x += K - 1
-            if left >= 0 and left + reach(K, 1) <= c.width:
-                spread_tile(K, False, k, x, pitch, tile_top, height, masks, row, column)
-            else:
-                spread_tile(K, True, k, x, pitch, tile_top, height, masks, row, column)
-                masks += K * LANES
+            inside = left >= 0 and left + reach(K, 1) <= c.width
+            spread_tile(K, k, x, pitch, tile_top, height, c.scratch.all if inside else masks, row, column)
+            masks += 0 if inside else K * LANES
             at += LANES
         row += ROW_PAIRS
 
