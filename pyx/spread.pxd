@@ -6,7 +6,7 @@
 
 from depthwise cimport DepthChannel, DepthScratch, copy_windows, reach, window
 from geometry cimport larger, positions, smaller
-from plan cimport Sum
+from plan cimport MAX_DEPTH, Sum
 from vector cimport LANES, keep, real, splat, store_lanes, vec, zip_high, zip_low
 
 cdef enum:
@@ -106,18 +106,19 @@ cdef inline void spread_5(const Spread* k) noexcept nogil:
     spread_channel(3, k)
 
 
-cdef inline void list_weights(Spread* k, const Sum* s, const real* weight) noexcept nogil:
-    # weight (kh, kw)
-    cdef Py_ssize_t K = s.h.taps, i, j, f, at, shift_v, shift_h
+cdef inline void list_taps(const Spread* k, const Sum* s, Py_ssize_t* tap, Py_ssize_t* place) noexcept nogil:
+    # Which weight of a kernel goes where.
+    cdef Py_ssize_t K = s.h.taps, i, j, f, shift_v, shift_h, count = 0
     for i in range(K):
         for j in range(K):
             shift_v = (s.v.tap[i].shift - s.v.tap[K - 1].shift) * k.down
             shift_h = (s.h.tap[j].shift - s.h.tap[K - 1].shift) * k.right
             for f in range(4):
                 if (f < 2 or i < s.v.whole) and (f % 2 == 0 or j < s.h.whole):
-                    at = ((s.v.tap[i].kernel + (f // 2 ^ k.alone_v)) * s.kernel_w
-                          + s.h.tap[j].kernel + (f % 2 ^ k.alone_h))
-                    k.c.weights[(f * K + shift_v) * K + shift_h] = weight[at]
+                    tap[count] = ((s.v.tap[i].kernel + (f // 2 ^ k.alone_v)) * s.kernel_w
+                                  + s.h.tap[j].kernel + (f % 2 ^ k.alone_h))
+                    place[count] = (f * K + shift_v) * K + shift_h
+                    count += 1
 
 
 cdef inline void run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_t first, Py_ssize_t last,
@@ -125,12 +126,16 @@ cdef inline void run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
                                   real* target) noexcept nogil:
     # As run_depth_tasks().
     cdef Spread k
-    cdef Py_ssize_t area = s.v.source * s.h.source, task, plane, group, m, row
+    cdef Py_ssize_t tap[MAX_DEPTH * MAX_DEPTH]
+    cdef Py_ssize_t place[MAX_DEPTH * MAX_DEPTH]
+    cdef Py_ssize_t area = s.v.source * s.h.source, task, plane, group, m, row, i
+    cdef const real* w
     cdef spread_t serve = spread_3 if s.h.taps == 2 else spread_5
     k.alone_v, k.alone_h, k.width = s.v.alone, s.h.alone, s.h.target
     k.down, k.right = 1 - 2 * s.v.alone, 1 - 2 * s.h.alone
     k.c.height, k.c.width, k.c.scratch = s.v.source, s.h.source, scratch
     k.c.columns, k.c.left = positions(&s.h, 0), s.h.origin
+    list_taps(&k, s, tap, place)
     for task in range(first, last):
         plane, row = task // s.row_bands, task % s.row_bands * s.band_rows
         group = plane % s.groups
@@ -138,7 +143,9 @@ cdef inline void run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
         k.c.top, k.c.rows = s.v.origin + row, smaller(s.band_rows, positions(&s.v, 0) - row)
         k.height = smaller(s.v.target - 2 * row, 2 * k.c.rows)
         for m in range(s.m):
-            list_weights(&k, s, weight + group * s.weight_group + m * s.weight_m)
+            w = weight + group * s.weight_group + m * s.weight_m
+            for i in range(s.weight_m):
+                k.c.weights[place[i]] = w[tap[i]]
             k.c.bias = bias[group * s.m + m]
             k.c.y = target + ((plane * s.m + m) * s.v.target + 2 * row) * s.h.target
             serve(&k)
