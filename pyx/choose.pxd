@@ -92,8 +92,8 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
     cdef double targets = s.target_image / s.groups, sources = s.c * <double> s.v.source * s.h.source
     cdef double by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
-    if s.m < 4:
-        by_pixels *= 1 + 1.0 / s.m      # each load serves as many multiply-adds, and most cross two cache lines
+    if s.m < 3:
+        by_pixels *= 1 + 1.2 / s.m      # each load serves as many multiply-adds, and most cross two cache lines
     by_pixels *= ceil_div(places, LANES) * LANES / <double> places
     if s.weight_m < s.weight_c and not is_merged(s):
         # Scattered ones again for each band, where they don't stay near.
@@ -102,7 +102,9 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
     by_pixels += (sources * s.v.residues * s.h.residues / (s.v.step * s.h.step)
                   * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2))
-    by_pixels += 30.0 * s.c * (s.v.source + s.v.passes * s.h.passes)
+    by_pixels += 30.0 * s.c * (s.v.source * s.v.residues * s.h.residues / s.v.step + s.v.passes * s.h.passes)
+    if rows > 1:
+        by_pixels += 30.0 * s.m * rows + 0.2 * targets      # most rows end within a tile
     if sums_by_chunks(s):
         # Nothing is junk but in the last vector of a task; weights are read once for many pixels.
         by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, 1) / LANES + 0.3 * targets
@@ -123,7 +125,7 @@ cdef inline double pairs_cost(const Sum* s) noexcept nogil:
         return INFINITY         # a plan that fills rows
     if is_spread(s):
         return s.m * (60 + rows * ceil_div(columns, LANES) * (16 + 1.3 * taps))
-    return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.1 + 8) + 16 * rows + bands * s.c * taps * 1.9)
+    return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.1 + 8) + 50 * rows + bands * s.c * taps * 1.9)
             + sources * 0.15 + 30.0 * s.c * s.v.source)
 
 
@@ -134,12 +136,31 @@ cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
     cdef double cost = 2.5 if s.h.spacing > 2 else 1.0
     if is_merged(s):
         cost = 1.5 if s.h.phases == 2 else 0.3 + 8.0 / s.h.phases
-    cost *= s.target_image / s.groups
+    if s.h.spacing == s.h.passes == 2:
+        # Whole squares are transposed.
+        cost *= ceil_div(s.m, LANES) * ceil_div(positions(&s.h, 0), LANES) * 2 * LANES * LANES * s.v.target
+    else:
+        cost *= s.target_image / s.groups
     if s.h.step > 1 and (s.h.residues < s.h.step or s.h.origin < 0 or s.v.origin < 0):
         cost += 0.25 * s.c * s.v.source * s.h.source
     if s.n == 1 and not prepacked:
         cost += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
-    return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s)
+    # A single vector of channels is loaded as often as multiplied.
+    return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s) * (1.6 if s.m <= LANES else 1)
+
+
+cdef inline double groups_cost(const Sum* s) noexcept nogil:
+    # GROUPS: what choose_lanes() compares. Inputs and outputs are transposed. With a stride no two taps share a load;
+    # with more than one channel loads are rarely near, and weights may not stay in the first-level cache.
+    cdef double products = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
+    cdef double outer = s.target_image / s.groups + s.c * <double> s.v.source * s.h.source
+    cdef double each = 1.1, transposed = 0.5
+    cdef bint far = s.m * s.c * s.v.taps * s.h.taps * LANES * <Py_ssize_t> sizeof(real) > 24 * 1024
+    if s.c > 1:
+        each, transposed = 2.2 if far else 1.7, 0.7
+    if s.h.step > 1 or (s.c > 1 and s.h.spacing > 1):
+        each = 2.2
+    return (products * each + outer * transposed * LANES) * ceil_div(s.groups, LANES) / s.groups
 
 
 cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
@@ -148,22 +169,16 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     #             a number) or spaces outputs (2 cycles), else both are almost free; weights of a gradient, scattered,
     #             take 1.9 cycles a number on their way from memory
     #   CHANNELS  no junk, images merge: channels_cost()
-    #   GROUPS    no junk either, spacing is free; inputs and outputs are transposed, 0.5 cycles a number each; with a
-    #             stride no two taps share a load
+    #   GROUPS    no junk either: groups_cost()
     # Those numbers were measured with AVX-512; they weigh about the same, vector for vector, on the other levels.
     cdef double by_pixels = pixels_cost(s), by_channels = channels_cost(s, prepacked), by_groups = INFINITY
-    cdef double products = s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
-    cdef double outer = s.target_image / s.groups + s.c * <double> s.v.source * s.h.source
     if s.groups > 1 and (s.c * span(&s.h, positions(&s.h, 0)) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
                          <= PLANE_BYTES):
-        products *= 1.1 if s.h.step == 1 else 2.2
-        by_groups = (s.m * products + outer * 0.5 * LANES) * ceil_div(s.groups, LANES) / s.groups
+        by_groups = groups_cost(s)
     if s.paired:
         by_pixels, by_channels, by_groups = pairs_cost(s), INFINITY, INFINITY
     if is_merged(s):
-        # A few channels, which would not fill a vector, are better rows of the tile.
         by_groups = INFINITY
-        by_channels *= 1.5 if s.m <= LANES else 1.0
         if s.m >= MAX_LANES:
             by_pixels = INFINITY
         if s.v.taps * s.h.taps == 0:

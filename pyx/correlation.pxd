@@ -13,7 +13,7 @@ from plan cimport PAGES, Sum, first_channel, is_merged, pass_start, pass_taps
 from plane cimport open_planes
 from strips cimport add_strips
 from tile cimport CHANNELS, narrower, pixel_tile_t, row_count, widest
-from vector cimport LANES, ROWS, STRIP, real
+from vector cimport LANES, ROWS, STRIP, real, store_lanes, vec
 
 
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
@@ -29,12 +29,14 @@ cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, 
         for r in range(R):
             line = strip + r * (STRIP * LANES) + done
             to = target + r * target_m + row * row_step + column * column_step
+            j = 0
             if column_step == 1:
-                for j in range(count):
-                    to[j] = line[j]
-            else:
-                for j in range(count):
-                    to[j * column_step] = line[j]
+                while j < count:
+                    store_lanes(to + j, (<const vec*> (line + j))[0], smaller(LANES, count - j))
+                    j += LANES
+            while j < count:
+                to[j * column_step] = line[j]
+                j += 1
         done += smaller(pitch - column, width - done)
 
 
