@@ -28,7 +28,7 @@ ctypedef void (*strip_tile_t)(const Strip* s) noexcept nogil
 
 cdef struct StripTiles:
     strip_tile_t first[4]           # [V]
-    strip_tile_t more[4]
+    strip_tile_t later[4]
 
 
 cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept nogil:
@@ -80,18 +80,18 @@ cdef inline void first_rowsx1(const Strip* s) noexcept nogil:
     strip_tile(True, 1, s)
 
 
-cdef inline void more_rowsx3(const Strip* s) noexcept nogil:
+cdef inline void later_rowsx3(const Strip* s) noexcept nogil:
     strip_tile(False, 3, s)
 
 
-cdef inline void more_rowsx2(const Strip* s) noexcept nogil:
+cdef inline void later_rowsx2(const Strip* s) noexcept nogil:
     strip_tile(False, 2, s)
 
 
-cdef inline void more_rowsx1(const Strip* s) noexcept nogil:
+cdef inline void later_rowsx1(const Strip* s) noexcept nogil:
     strip_tile(False, 1, s)
 
 
 cdef inline void list_strip_tiles(StripTiles* t) noexcept nogil:
     t.first[3], t.first[2], t.first[1] = first_rowsx3, first_rowsx2, first_rowsx1
-    t.more[3], t.more[2], t.more[1] = more_rowsx3, more_rowsx2, more_rowsx1
+    t.later[3], t.later[2], t.later[1] = later_rowsx3, later_rowsx2, later_rowsx1

@@ -112,7 +112,7 @@ cdef inline void add_tile(Strip* t, const Sum* s, const Place* p, Py_ssize_t m, 
     if direct:
         t.c, t.c_row = target + m * target_m + p.target, target_m
     if filled:
-        s.strip_tiles.more[p.V](t)
+        s.strip_tiles.later[p.V](t)
     else:
         s.strip_tiles.first[p.V](t)
     if ends and not direct:
