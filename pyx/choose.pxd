@@ -4,7 +4,7 @@ from libc.math cimport INFINITY
 
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
 from plan cimport (MAX_PIXELS, PLANE_BYTES, Sum, is_depthwise, is_merged, is_spread, packs_kernels, phase_run,
-                   sums_by_chunks)
+                   rows_stand_alone, sums_by_chunks)
 from runs cimport MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
 from vector cimport LANES, MAX_LANES, ROWS, real
@@ -92,8 +92,8 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
     cdef double targets = s.target_image / s.groups, sources = s.c * <double> s.v.source * s.h.source
     cdef double by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
-    if s.m < 3:
-        by_pixels *= 1 + 1.2 / s.m      # each load serves as many multiply-adds, and most cross two cache lines
+    # Each load serves m multiply-adds, and most loads cross two cache lines.
+    by_pixels *= 2.2 if s.m == 1 else 1.6 if s.m == 2 else 1.1 if s.m == 3 else 1
     by_pixels *= ceil_div(places, LANES) * LANES / <double> places
     if s.weight_m < s.weight_c and not is_merged(s):
         # Scattered ones again for each band, where they don't stay near.
@@ -103,8 +103,9 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     by_pixels += (sources * s.v.residues * s.h.residues / (s.v.step * s.h.step)
                   * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2))
     by_pixels += 30.0 * s.c * (s.v.source * s.v.residues * s.h.residues / s.v.step + s.v.passes * s.h.passes)
-    if rows > 1:
-        by_pixels += 30.0 * s.m * rows + 0.2 * targets      # most rows end within a tile
+    if rows > 1 and s.h.reach and not rows_stand_alone(columns, columns + s.h.reach):
+        # Most of them end within a tile.
+        by_pixels += 30.0 * s.m * s.v.passes * s.h.passes * rows + 0.2 * targets
     if sums_by_chunks(s):
         # Nothing is junk but in the last vector of a task; weights are read once for many pixels.
         by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, 1) / LANES + 0.3 * targets
@@ -125,7 +126,7 @@ cdef inline double pairs_cost(const Sum* s) noexcept nogil:
         return INFINITY         # a plan that fills rows
     if is_spread(s):
         return s.m * (60 + rows * ceil_div(columns, LANES) * (16 + 1.3 * taps))
-    return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.1 + 8) + 50 * rows + bands * s.c * taps * 1.9)
+    return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.15 + 8) + 50 * rows + bands * s.c * taps * 1.9)
             + sources * 0.15 + 30.0 * s.c * s.v.source)
 
 

@@ -6,10 +6,10 @@
 
 from block cimport Block
 from channels cimport channel_pass, target_place, target_row
-from geometry cimport ceil_div, inside, larger, positions, smaller, taps_of_pass
+from geometry cimport inside, larger, positions, smaller, taps_of_pass
 from pairs cimport pair_pass
 from panel cimport zip_rows
-from plan cimport PAGES, Sum, first_channel, is_merged, pass_start, pass_taps
+from plan cimport PAGES, Sum, first_channel, is_merged, pass_start, pass_taps, rows_stand_alone
 from plane cimport open_planes
 from strips cimport add_strips
 from tile cimport CHANNELS, narrower, pixel_tile_t, row_count, widest
@@ -79,9 +79,7 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
     cdef pixel_tile_t tile
     cdef real* outputs = target + m * target_m
     cdef bint seamless = pitch == columns == s.h.target and row_step == pitch and column_step == 1
-    # Rows that take no more vectors alone than together need not be pieced together at their ends.
-    cdef bint by_rows = (R == ROWS and not seamless and columns >= 2 * LANES
-                         and ceil_div(columns, LANES) * LANES <= pitch)
+    cdef bint by_rows = R == ROWS and not seamless and rows_stand_alone(columns, pitch)
     cdef bint direct
     cdef real* c
     while at < end:

@@ -165,6 +165,11 @@ cdef inline bint is_depthwise(const Sum* s) noexcept nogil:
             and s.h.origin > -k and s.h.origin + (s.h.target - 1) * stride < s.h.source)
 
 
+cdef inline bint rows_stand_alone(Py_ssize_t columns, Py_ssize_t pitch) noexcept nogil:
+    # PIXELS: whether rows of the target take no more vectors alone than together.
+    return columns >= 2 * LANES and (columns + LANES - 1) // LANES * LANES <= pitch
+
+
 cdef inline bint is_spread(const Sum* s) noexcept nogil:
     # The same for the tiles of spread.pxd.
     cdef Py_ssize_t k = s.h.taps
