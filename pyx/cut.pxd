@@ -16,9 +16,9 @@ cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t le
 
 cdef inline bint may_overrun(const Sum* s) noexcept nogil:
     # Whether strips of pixels read beyond the last place of their planes: not if every band holds at least a vector, so
-    # that its last strip can move left. (The last band may be a single row.) Pieces of rows are copied all the same
-    # where many outputs read them: they lie closer together then.
-    cdef Py_ssize_t last = positions(&s.h, 0) - (s.column_bands - 1) * s.band_columns
+    # that its last strip can move left. (The last band may be a single row, and the last pass has the shortest ones.)
+    # Pieces of rows are copied all the same where many outputs read them: they lie closer together then.
+    cdef Py_ssize_t last = positions(&s.h, s.h.passes - 1) - (s.column_bands - 1) * s.band_columns
     return (s.lanes == PIXELS and not s.depthwise and not s.chunked
             and (last < LANES or (s.column_bands > 1 and s.m >= 4 * ROWS)))
 
