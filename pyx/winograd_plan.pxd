@@ -101,7 +101,7 @@ cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcep
 
 cdef inline bint is_few(const Winograd* w) noexcept nogil:
     # Whether the products are those of winograd_few.pxd, where U is not stored.
-    return w.points == POINTS and w.n * w.down * w.across <= FEW_TILES
+    return FEW_TILES > 0 and w.points == POINTS and w.n * w.down * w.across <= FEW_TILES
 
 
 cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:
