@@ -55,40 +55,40 @@ cdef inline void products_of_line(Py_ssize_t line, Py_ssize_t depth, const Py_ss
             out[0] = acc[p][r] if first else out[0] + acc[p][r]
 
 
-cdef inline void products_of_line_0(Py_ssize_t depth, const Py_ssize_t* at, const real* v, const real* g,
+cdef inline void products_of_line_0(Py_ssize_t depth, const Py_ssize_t* v_at, const real* v, const real* g,
                                     Py_ssize_t step, const real* next, bint first, real* m, Py_ssize_t m_point,
                                     Py_ssize_t m_row) noexcept nogil:
-    products_of_line(0, depth, at, v, g, step, next, first, m, m_point, m_row)
+    products_of_line(0, depth, v_at, v, g, step, next, first, m, m_point, m_row)
 
 
-cdef inline void products_of_line_1(Py_ssize_t depth, const Py_ssize_t* at, const real* v, const real* g,
+cdef inline void products_of_line_1(Py_ssize_t depth, const Py_ssize_t* v_at, const real* v, const real* g,
                                     Py_ssize_t step, const real* next, bint first, real* m, Py_ssize_t m_point,
                                     Py_ssize_t m_row) noexcept nogil:
-    products_of_line(1, depth, at, v, g, step, next, first, m, m_point, m_row)
+    products_of_line(1, depth, v_at, v, g, step, next, first, m, m_point, m_row)
 
 
-cdef inline void products_of_line_2(Py_ssize_t depth, const Py_ssize_t* at, const real* v, const real* g,
+cdef inline void products_of_line_2(Py_ssize_t depth, const Py_ssize_t* v_at, const real* v, const real* g,
                                     Py_ssize_t step, const real* next, bint first, real* m, Py_ssize_t m_point,
                                     Py_ssize_t m_row) noexcept nogil:
-    products_of_line(2, depth, at, v, g, step, next, first, m, m_point, m_row)
+    products_of_line(2, depth, v_at, v, g, step, next, first, m, m_point, m_row)
 
 
-cdef inline void products_of_line_3(Py_ssize_t depth, const Py_ssize_t* at, const real* v, const real* g,
+cdef inline void products_of_line_3(Py_ssize_t depth, const Py_ssize_t* v_at, const real* v, const real* g,
                                     Py_ssize_t step, const real* next, bint first, real* m, Py_ssize_t m_point,
                                     Py_ssize_t m_row) noexcept nogil:
-    products_of_line(3, depth, at, v, g, step, next, first, m, m_point, m_row)
+    products_of_line(3, depth, v_at, v, g, step, next, first, m, m_point, m_row)
 
 
-cdef inline void products_of_line_4(Py_ssize_t depth, const Py_ssize_t* at, const real* v, const real* g,
+cdef inline void products_of_line_4(Py_ssize_t depth, const Py_ssize_t* v_at, const real* v, const real* g,
                                     Py_ssize_t step, const real* next, bint first, real* m, Py_ssize_t m_point,
                                     Py_ssize_t m_row) noexcept nogil:
-    products_of_line(4, depth, at, v, g, step, next, first, m, m_point, m_row)
+    products_of_line(4, depth, v_at, v, g, step, next, first, m, m_point, m_row)
 
 
-cdef inline void products_of_line_5(Py_ssize_t depth, const Py_ssize_t* at, const real* v, const real* g,
+cdef inline void products_of_line_5(Py_ssize_t depth, const Py_ssize_t* v_at, const real* v, const real* g,
                                     Py_ssize_t step, const real* next, bint first, real* m, Py_ssize_t m_point,
                                     Py_ssize_t m_row) noexcept nogil:
-    products_of_line(5, depth, at, v, g, step, next, first, m, m_point, m_row)
+    products_of_line(5, depth, v_at, v, g, step, next, first, m, m_point, m_row)
 
 
 cdef inline line_t products_of(Py_ssize_t line) noexcept nogil:

@@ -229,8 +229,8 @@ cdef inline bint store_taps(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_
 cdef inline void add_shares(real* taps, const Walk* k) noexcept nogil:
     # To those of the first share, of a panel and a vector of channels c, those of the others, in order.
     cdef const real* other = taps
-    cdef Py_ssize_t share, i
-    for share in range(1, k.shares):
+    cdef Py_ssize_t i
+    for _ in range(1, k.shares):
         other += k.taps_share
         for i in range(k.taps_vector // LANES):
             put(taps, LANES, i, at(taps, LANES, i) + at(other, LANES, i))

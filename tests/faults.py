@@ -394,8 +394,8 @@ WINOGRAD = [
     ),
     Fault(
         "pyx/winograd_weight_gradient.pxd",
-        "for share in range(1, k.shares):",
-        "for share in range(1, k.shares - 1):",
+        "for _ in range(1, k.shares):",
+        "for _ in range(1, k.shares - 1):",
         "last share of the tiles forgotten",
     ),
     Fault(
