@@ -86,8 +86,8 @@ cdef inline void write_sums(const Sum* s, const real* sums, const Place* p, Py_s
 
 cdef inline void set_next(Strip* t, const Sum* s, const Block* k, Py_ssize_t strip, Py_ssize_t strips, Py_ssize_t start,
                           Py_ssize_t i, Py_ssize_t depth, Py_ssize_t positions, Py_ssize_t columns) noexcept nogil:
-    # What comes after chunk i of a strip: the next strip, or the first one of the next chunk. A shorter chunk is fetched
-    # with some summands before it.
+    # What comes after chunk i of a strip: the next strip, or the first one of the next chunk. (A shorter chunk is
+    # fetched with some summands before it.)
     cdef Py_ssize_t next = strip + 1 if strip + 1 < strips else 0
     t.next = k.planes + strip_place(s, next, positions, columns).source
     t.next_at = s.source_at + start + (i if next else smaller(i + t.depth, depth - t.depth))

@@ -129,8 +129,8 @@ cdef inline Py_ssize_t whole_pieces(const Winograd* w, Py_ssize_t columns, Py_ss
 
 
 cdef inline Py_ssize_t columns_of(const Winograd* w, Py_ssize_t bands, Py_ssize_t threads) noexcept nogil:
-    # Tiles of a row in each of about `bands` bands, in whole pieces. If full tiles of the product leave a thread with less
-    # than others, half ones, or a piece more.
+    # Tiles of a row in each of about `bands` bands, in whole pieces. If full tiles of the product leave a thread with
+    # less than others, half ones, or a piece more.
     cdef Py_ssize_t columns = whole_pieces(w, ceil_div(w.across, bands), ROWS), other
     if bands % threads or ceil_div(w.across, columns) % threads == 0:
         return columns

@@ -96,17 +96,19 @@ GEOMETRY = [
 KERNELS = [
     Fault(
         "pyx/plane.pxd",
-        "    for j in range(inside, count):\n        to[j] = 0",
-        "    for j in range(inside + 1, count):\n        to[j] = 0",
+        "    j = inside\n    while j < count:",
+        "    j = inside + 1\n    while j < count:",
         "first zero after the picture not written",
     ),
     Fault(
         "pyx/plane.pxd",
-        "    for j in range(before):\n",
-        "    for j in range(before - 1):\n",
+        "    while j < before:\n",
+        "    while j < before - 1:\n",
         "last zero before the picture not written",
     ),
-    Fault("pyx/plane.pxd", "if 0 <= y < v.source:", "if 0 <= y <= v.source:", "row behind the picture read"),
+    Fault(
+        "pyx/plane.pxd", "if 0 <= y < v.source else 0", "if 0 <= y <= v.source else 0", "row behind the picture read"
+    ),
     Fault(
         "pyx/plane.pxd",
         "before = 0 if x >= 0 else smaller((-x + h.step - 1) // h.step, count)",
@@ -115,9 +117,9 @@ KERNELS = [
     ),
     Fault(
         "pyx/plane.pxd",
-        "            to[j] = row[j * 2]\n",
-        "            to[j] = row[j]\n",
-        "stride of 2 forgotten while copying",
+        "        to[j] = row[j * step]\n",
+        "        to[j] = row[j]\n",
+        "stride forgotten while copying the end of a row",
     ),
     Fault(
         "pyx/panel.pxd", "smaller(i, source_rows - 1) * source_row", "i * source_row", "rows read that are not there"
@@ -352,26 +354,26 @@ PYTHON = [
 WINOGRAD = [
     Fault(
         "pyx/winograd_plan.pxd",
-        "w.top, w.left = 2 - g.pad_top, 2 - g.pad_left",
+        "w.top, w.left = w.overlap - g.pad_top, 2 * w.apart - g.pad_left",
         "w.top, w.left = g.pad_top, g.pad_left",
         "padding of the input gradient taken for that of forward",
     ),
     Fault(
         "pyx/winograd_plan.pxd",
-        "w.weight_m, w.weight_c = 9, 9 * w.m",
-        "w.weight_m, w.weight_c = 9 * w.c, 9",
+        "w.weight_m, w.weight_c = w.taps, w.taps * w.m",
+        "w.weight_m, w.weight_c = w.taps * w.c, w.taps",
         "channels of the weight not exchanged in the input gradient",
     ),
     Fault(
         "pyx/winograd_transform.pxd",
-        "            if w.flipped:\n                g += 8 * LANES",
-        "            if w.flipped:\n                g += 7 * LANES",
+        "            if w.flipped:\n                g += (w.taps - 1) * LANES",
+        "            if w.flipped:\n                g += (w.taps - 2) * LANES",
         "flipped kernel begins one tap late",
     ),
     Fault(
         "pyx/winograd_transform.pxd",
-        "for i in range(smaller(OUTPUTS, w.target_h - y)):",
-        "for i in range(OUTPUTS):",
+        "for i in range(smaller(w.high, w.target_h - y)):",
+        "for i in range(w.high):",
         "rows of a partial tile written beyond the picture",
     ),
     Fault(
