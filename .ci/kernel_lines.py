@@ -24,7 +24,7 @@ def main(folder: str) -> None:
             for report in Path(scratch).glob("*.gcov.json.gz"):
                 for file in json.loads(gzip.decompress(report.read_bytes()))["files"]:
                     name = Path(file["file"]).name
-                    if name.endswith((".pyx", ".pxd")) and not name.startswith("__init__"):
+                    if name.endswith((".pyx", ".pxd", ".pxi")) and not name.startswith("__init__"):
                         for line in file["lines"]:
                             at = line["line_number"]
                             counts[name][at] = counts[name].get(at, 0) + line["count"]

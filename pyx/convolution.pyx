@@ -1,6 +1,6 @@
 # Convolution: forward, input gradient (= transposed convolution), weight gradient, bias gradient.
 #
-# The entry points that Python calls. Each one plans the call (plan.pxd), carves its scratch memory, and runs one
+# The entry points that Python calls. Each one plans the call (plans.pxi), carves its scratch memory, and runs one
 # prange over tasks that write disjoint outputs (correlation.pxd, weight_gradient.pxd); the multiplications are in
 # tile.pxd. Arguments were checked above: arrays are C-contiguous, of this module's dtype, and fit the geometry.
 
@@ -12,39 +12,24 @@ from block cimport Block, carve_block, locate
 from channels cimport pack_weights
 from correlation cimport run_task
 from depthwise cimport DepthScratch, carve_depth, run_depth_tasks
-from depthwise_walk cimport DepthWalk, carve_depth_walk, cut_depth_walk, run_depth_walk
-from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, cut_dots, run_dots
+from depthwise_walk cimport DepthWalk, carve_depth_walk, run_depth_walk
+from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, run_dots
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
-from groups cimport GroupScratch, carve_groups, cut_into_groups, pack_groups, run_group_task, run_group_walk
-from choose cimport choose_lanes
-from cut cimport cut_into_tasks
-from pairs cimport PAIRS, fill_pairs
-from plan cimport (Sum, can_merge, can_pair, carve_tables, describe_forward, describe_input_gradient, fill_tables,
-                   is_depthwise, is_merged, is_spread, packed_blocks, packs_chunks)
+from groups cimport GroupScratch, carve_groups, pack_groups, run_group_task, run_group_walk
+from plan cimport Sum, is_merged, packed_blocks, packs_chunks
 from spread cimport run_spread_tasks
-from strip_tile cimport list_strip_tiles
-from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
+from tile cimport CHANNELS, GROUPS, PIXELS
 from vector cimport LANES, MAX_LANES, real, splat, vec
-from weight_gradient cimport (Walk, WalkPlan, carve_walk, choose_walk_lanes, cut_walk, exchange, is_matrix_product,
-                              run_walk)
+from weight_gradient cimport Walk, WalkPlan, carve_walk, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
 
 include "scratch.pxi"
+include "plans.pxi"
 
 cnp.import_array()
 
 cdef enum:
-    SERIAL_WORK = 250_000       # multiply-adds that one thread finishes before a second one has woken up
     RUNS_PER_THREAD = 16        # tasks go to threads in so many runs: even load, few hand-overs
-    OWN_BYTES = 1280 * 1024     # of arrays that a thread finds in its cache again, if a call gives it the same tasks
-    GROUP_BYTES = 256 * 1024    # planes and outputs of a task with groups in the lanes
-    PLANS = 64                  # plans kept
-    PLAN_BYTES = 32 * 1024      # ... if no larger than this
-
-cdef enum Pass:
-    FORWARD
-    INPUT_GRADIENT
-    WEIGHT_GRADIENT
 
 
 def clear_workspace():
@@ -57,127 +42,12 @@ cdef inline real* numbers(array):
     return <real*> cnp.PyArray_DATA(<cnp.ndarray> array)
 
 
-cdef class Plan:
-    """A planned call. Calls only read it, so any number of them may share it."""
-
-    cdef object geometry
-    cdef Geometry g
-    cdef Sum sum
-    cdef WalkPlan walk
-    cdef DotPlan dots
-    cdef Scratch memory             # of the axes and tables
-    cdef size_t own                 # scratch bytes of a thread
-    cdef int threads                # that have a task
-    cdef bint settled               # each thread always gets the same tasks
-    cdef bint exchanged             # weight gradient: x and dy trade places
-
-
-cdef dict plans = {}                # (id of a geometry, pass, threads) -> Plan, which keeps the geometry alive
-
-
 cdef class Packed:
     """Weights packed once for many calls of one geometry, with the plan that reads them."""
 
     cdef Scratch weights
     cdef Plan plan
     cdef int threads                # that the plan was made for; the layout of the weights depends on the geometry only
-
-
-cdef Plan planned(geometry, int which, int threads):
-    # A small call takes less time than its plan, so small plans are kept.
-    key = (<size_t> <void*> geometry, which, threads)
-    plan = plans.get(key)
-    if plan is None:
-        plan = make_plan(geometry, which, threads, False)
-        if (<Plan> plan).memory.size <= PLAN_BYTES:
-            if len(plans) >= PLANS:
-                plans.clear()
-            plans[key] = plan
-    return <Plan> plan
-
-
-cdef int describe(Plan plan, int which, bint together) except -1:
-    # The axes of the sum, and room for its tables.
-    cdef Carver carver
-    carver.base, carver.used = NULL, 0
-    carve_tables(&plan.sum, &plan.g, which == INPUT_GRADIENT, &carver)
-    carver.base, carver.used = plan.memory.reserve(carver.used), 0
-    carve_tables(&plan.sum, &plan.g, which == INPUT_GRADIENT, &carver)
-    if which == INPUT_GRADIENT:
-        describe_input_gradient(&plan.sum, &plan.g, together)
-    else:
-        describe_forward(&plan.sum, &plan.g, which == FORWARD)
-    return 0
-
-
-cdef double choose(Plan plan, int which, bint together, bint prepacked) except -1:
-    # What lies in the lanes, and what that is expected to cost.
-    describe(plan, which, together)
-    plan.sum.lanes = choose_lanes(&plan.sum, prepacked)
-    return plan.sum.cost
-
-
-cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
-    cdef Plan plan = Plan()
-    cdef Geometry* g = &plan.g
-    cdef Sum* s = &plan.sum
-    cdef Carver carver
-    cdef Py_ssize_t work, tasks, arrays
-    cdef double cost
-    plan.geometry, plan.memory = geometry, Scratch()
-    g[0] = simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
-    if which == WEIGHT_GRADIENT:
-        describe(plan, which, False)
-        s.lanes = choose_walk_lanes(s, g)
-        if s.lanes == PIXELS and not s.depthwise:
-            describe_forward(s, g, True)
-        elif s.lanes == CHANNELS and exchange(g):
-            plan.exchanged = True
-            describe(plan, which, False)
-            s.weight_m, s.weight_c = 1, s.m
-    else:
-        cost = choose(plan, which, False, prepacked)
-        if (which == INPUT_GRADIENT and (can_merge(g) or can_pair(g))
-                and choose(plan, which, True, prepacked) >= cost):
-            choose(plan, which, False, prepacked)
-        s.depthwise = s.lanes == PIXELS and (is_depthwise(s) or is_spread(s))
-        if which == FORWARD and (s.lanes != PIXELS or s.depthwise):
-            describe_forward(s, g, s.lanes == CHANNELS and s.v.taps * s.h.taps == 1)
-    work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
-    if work < (SERIAL_WORK // PAIRS if s.paired else SERIAL_WORK):
-        threads = 1
-    if s.lanes == GROUPS:
-        cut_into_groups(s, GROUP_BYTES // sizeof(real))
-        plan.walk.tasks = s.m_blocks
-    elif which == WEIGHT_GRADIENT and s.depthwise:
-        cut_depth_walk(s)
-        plan.walk.tasks = s.tasks
-    elif which == WEIGHT_GRADIENT and s.lanes == PIXELS:
-        cut_dots(&plan.dots, s, is_matrix_product(g))
-        plan.walk.tasks = s.tasks
-    elif which == WEIGHT_GRADIENT:
-        cut_walk(&plan.walk, s, threads)
-    else:
-        cut_into_tasks(s, threads)
-    if s.paired:
-        fill_pairs(s)
-    else:
-        fill_tables(s)
-    list_tiles(&s.tiles)
-    list_strip_tiles(&s.strip_tiles)
-    carver.base, carver.used = NULL, 0
-    if which == WEIGHT_GRADIENT:
-        walk(&plan.walk, &plan.dots, s, &carver, 0, 0, NULL, NULL, NULL)
-    else:
-        serve(s, &carver, 0, 0, NULL, NULL, NULL, NULL)
-    plan.own = carver.used
-    tasks = plan.walk.tasks if which == WEIGHT_GRADIENT else s.tasks
-    plan.threads = larger(smaller(threads, tasks), 1)
-    # What another thread has written last comes from its cache, at half the speed: where all fits the caches of the
-    # threads, the same tasks should stay with the same thread, if their shares are equal.
-    arrays = s.n * (s.source_image + s.target_image) * <Py_ssize_t> sizeof(real)
-    plan.settled = tasks % plan.threads == 0 and arrays <= plan.threads * OWN_BYTES
-    return plan
 
 
 cdef void pack_all(const Sum* s, const real* weight, int threads) noexcept nogil:
