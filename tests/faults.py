@@ -349,6 +349,30 @@ PYTHON = [
         "            pass\n",
         "file moved before it is on the disk",
     ),
+    Fault(
+        "pyx/pairs.pxd",
+        "y = 2 * (k.row + row) + e",
+        "y = 2 * row + e",
+        "rows of a later band written into the first one",
+    ),
+    Fault(
+        "pyx/pairs.pxd",
+        "line = k.strip + (e ^ s.v.alone) * (2 * WIDTH * LANES) + done",
+        "line = k.strip + e * (2 * WIDTH * LANES) + done",
+        "phases swapped where the padding is odd",
+    ),
+    Fault(
+        "pyx/spread.pxd",
+        "            elif y < k.height:\n",
+        "            else:\n",
+        "row behind the last one written",
+    ),
+    Fault(
+        "pyx/spread.pxd",
+        "(f % 2 ^ k.alone_h))",
+        "f % 2)",
+        "columns of a kernel swapped where the padding is odd",
+    ),
 ]
 
 WINOGRAD = [
