@@ -2,7 +2,8 @@
 # of the output channels, enough of them for all threads.
 
 from geometry cimport ceil_div, larger, positions, smaller, span
-from plan cimport MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_merged, sums_by_chunks
+from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIXELS, STRIP_SUMS, Sum, is_merged,
+                   sums_by_chunks)
 from plane cimport needs_copy, shape_planes
 from tile cimport CHANNELS, PIXELS
 from vector cimport LANES, PANEL, ROWS, STRIP, real
@@ -47,6 +48,22 @@ cdef inline Py_ssize_t strip_numbers(const Sum* s) noexcept nogil:
     # Of the sums of a task: a tile of channels at least.
     cdef Py_ssize_t width = PANEL * LANES
     return larger(STRIP_SUMS, ROWS * ceil_div(s.images * s.band_columns, width) * width) if s.chunked else 0
+
+
+cdef inline Py_ssize_t strip_tiles(const Sum* s) noexcept nogil:
+    # Tiles of channels whose sums wait together.
+    cdef Py_ssize_t width = PANEL * LANES
+    return larger(STRIP_SUMS // (ceil_div(s.images * s.band_columns, width) * width * ROWS), 1)
+
+
+cdef inline bint scatters_rows(const Sum* s) noexcept nogil:
+    # Strips: whether the weights of a tile's summands lie far apart, in few sets of the first-level cache.
+    return s.weight_m == 1 < s.weight_c
+
+
+cdef inline Py_ssize_t strip_weights(const Sum* s) noexcept nogil:
+    # Of a chunk of those tiles, where they are gathered.
+    return smaller(strip_tiles(s), s.m_blocks) * STRIP_CHUNK * ROWS if s.chunked and scatters_rows(s) else 0
 
 
 cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:

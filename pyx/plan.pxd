@@ -19,7 +19,8 @@ cdef enum:
     PAGES = 64                      # that a first-level TLB holds: summands that strip after strip reads in place
     # strips.pxd:
     STRIP_CHUNK = 128               # summands per tile, whose pixels (24 KiB) come from L1
-    STRIP_LEAST = 48                # summands of a sum
+    STRIP_LEAST = 48                # summands of a sum, if it has half as many as there are channels ...
+    STRIP_LONG = 96                 # ... or however many
     STRIP_PIXELS = 512              # pixels of a task, about
     STRIP_SUMS = 96 * 1024          # sums of a task, or one tile of channels
     STRIP_COLUMNS = 96              # pixels of a picture, at least: of fewer, strips lie in too many pictures
@@ -202,11 +203,11 @@ cdef inline bint packs_chunks(const Sum* s) noexcept nogil:
 
 
 cdef inline bint sums_by_chunks(const Sum* s) noexcept nogil:
-    # PIXELS: whether strips.pxd serves this sum: one over pictures that are single rows and read in place, and long, or
-    # else so long that more is read than written. (Rows of the target are better written one after the other.)
+    # PIXELS: whether strips.pxd serves this sum: one over pictures that are single rows and read in place, and long
+    # enough for what is read to weigh more than what is written. (Rows of the target are better written one by one.)
     cdef Py_ssize_t depth = s.c * s.v.taps * s.h.taps
     return (positions(&s.v, 0) == 1 and s.h.spacing == s.v.phases == 1 and positions(&s.h, 0) >= STRIP_COLUMNS
-            and s.m >= 2 * ROWS and (depth > STRIP_CHUNK or depth >= larger(STRIP_LEAST, s.m // 2)) and s.n
+            and s.m >= 2 * ROWS and (depth >= STRIP_LONG or depth >= larger(STRIP_LEAST, s.m // 2)) and s.n
             and not needs_copy(&s.v, &s.h, False, False))
 
 

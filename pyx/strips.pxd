@@ -5,9 +5,12 @@
 # output channels one after the other. Sums wait in the second-level cache until their last chunk is added, which puts
 # them into the target.
 
+from libc.string cimport memcpy
+
 from block cimport Block
+from cut cimport scatters_rows, strip_tiles
 from geometry cimport ceil_div, larger, smaller
-from plan cimport STRIP_CHUNK, STRIP_SUMS, Sum
+from plan cimport STRIP_CHUNK, Sum
 from strip_tile cimport Strip
 from vector cimport LANES, MAX_LANES, MAX_ROWS, PANEL, ROWS, real, splat, store_lanes, vec
 
@@ -84,6 +87,19 @@ cdef inline void write_sums(const Sum* s, const real* sums, const Place* p, Py_s
         done += count
 
 
+cdef inline void gather_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t tiles, Py_ssize_t start,
+                             Py_ssize_t summands, const real* weights) noexcept nogil:
+    # The weights of a chunk, for tiles of channels from m on, where they are neighbours: k.rows (tiles, summands, ROWS)
+    cdef Py_ssize_t i, j
+    cdef const real* row
+    for i in range(summands):
+        k.row_at[i] = i * ROWS
+        row = weights + s.weight_at[start + i]
+        for j in range(tiles):
+            memcpy(k.rows + (j * summands + i) * ROWS, row + smaller(m + j * ROWS, s.m - ROWS),
+                   ROWS * sizeof(real))
+
+
 cdef inline void set_next(Strip* t, const Sum* s, const Block* k, Py_ssize_t strip, Py_ssize_t strips, Py_ssize_t start,
                           Py_ssize_t i, Py_ssize_t depth, Py_ssize_t positions, Py_ssize_t columns) noexcept nogil:
     # What comes after chunk i of a strip: the next strip, or the first one of the next chunk. (A shorter chunk is
@@ -126,10 +142,11 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
     # Output channels m .. end, where m starts a tile; a last tile moves up, and does some channels for nothing.
     # weights, bias, target: as pixel_pass()
     cdef Py_ssize_t width = PANEL * LANES, positions = k.images * columns, strips = ceil_div(positions, width)
-    cdef Py_ssize_t tiles = larger(STRIP_SUMS // (strips * width * ROWS), 1), row = strips * width
+    cdef Py_ssize_t tiles = strip_tiles(s), row = strips * width
     cdef Py_ssize_t line = 64 // <Py_ssize_t> sizeof(real), first = m, count, i, j, strip
     cdef Place p
     cdef Strip t
+    cdef bint gathered = scatters_rows(s)
     t.weight_m, t.panel = s.weight_m, k.panel
     while first < end:
         count = smaller(tiles, ceil_div(end - first, ROWS))
@@ -137,6 +154,9 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
         while i < depth:
             t.depth = smaller(STRIP_CHUNK, depth - i)
             t.weight_at, t.source_at = s.weight_at + start + i, s.source_at + start + i
+            if gathered:
+                gather_rows(s, k, first, count, start + i, t.depth, weights)
+                t.weight_at = k.row_at
             for strip in range(strips):
                 p = strip_place(s, strip, positions, columns)
                 t.planes = k.planes + p.source
@@ -144,7 +164,10 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                 if p.broken:
                     pack_strip(s, k, &p, columns, start + i, t.depth)
                 for j in range(count):
-                    t.weights = weights + smaller(first + j * ROWS, s.m - ROWS) * s.weight_m
+                    if gathered:
+                        t.weights = k.rows + j * t.depth * ROWS
+                    else:
+                        t.weights = weights + smaller(first + j * ROWS, s.m - ROWS) * s.weight_m
                     add_tile(&t, s, &p, first + j * ROWS, i == 0, i + t.depth == depth, j > 0 or p.broken, bias,
                              k.sums + j * ROWS * row + strip * width, row, end, columns, target)
                     if 0 < j <= PANEL:

@@ -192,6 +192,12 @@ KERNELS = [
     ),
     Fault(
         "pyx/strips.pxd",
+        "row + smaller(m + j * ROWS, s.m - ROWS),",
+        "row + m + j * ROWS,",
+        "weights of the last tile gathered from beyond the last channel",
+    ),
+    Fault(
+        "pyx/strips.pxd",
         "            column -= p.V * LANES - p.pixels\n",
         "",
         "strip that moves left stays where it is",
