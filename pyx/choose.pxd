@@ -48,10 +48,17 @@ cdef inline double tap_work(const Sum* s, Py_ssize_t images, bint skip_v, bint s
     return work / images
 
 
-cdef inline double choose_skips(Sum* s) noexcept nogil:
-    # Along which axes to work by runs, and the tap_work() that remains. It must save more than its tables cost; along
-    # both axes nothing has to be padded either.
-    cdef Py_ssize_t images = larger(smaller(s.n, MAX_PIXELS // larger(positions(&s.v, 0) * positions(&s.h, 0), 1)), 1)
+cdef inline Py_ssize_t typical_images(const Sum* s) noexcept nogil:
+    # How many images the costs are those of. An image has the same bits alone and in a batch: where there are ways that
+    # add in different orders (groups.pxd and depthwise.pxd go along rows of the source, pairs.pxd table by table; all
+    # others follow the tables of plan.pxd), the number of images must not decide between them, and a batch is assumed.
+    return MAX_PIXELS if s.groups > 1 or s.pairable or is_depthwise(s) else s.n
+
+
+cdef inline double choose_skips(Sum* s, Py_ssize_t n) noexcept nogil:
+    # Along which axes to work by runs, and the tap_work() that remains for each of n images. It must save more than its
+    # tables cost; along both axes nothing has to be padded either.
+    cdef Py_ssize_t images = larger(smaller(n, MAX_PIXELS // larger(positions(&s.v, 0) * positions(&s.h, 0), 1)), 1)
     cdef bint v = worth_skipping(&s.v), h = worth_skipping(&s.h), skip_v, skip_h
     cdef double best = tap_work(s, images, False, False), bar = 0.98 * best, work
     s.skip_v = s.skip_h = False
@@ -135,6 +142,7 @@ cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
     # outputs transposed (1 cycle a number, 2.5 if spaced), or stored in pieces if passes are merged. With a stride, a
     # source that is copied, or of which only some columns are read, takes 0.25 cycles a number.
     cdef double cost = 2.5 if s.h.spacing > 2 else 1.0
+    cdef Py_ssize_t images = typical_images(s)
     if is_merged(s):
         cost = 1.5 if s.h.phases == 2 else 0.3 + 8.0 / s.h.phases
     if s.h.spacing == s.h.passes == 2:
@@ -144,10 +152,10 @@ cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
         cost *= s.target_image / s.groups
     if s.h.step > 1 and (s.h.residues < s.h.step or s.h.origin < 0 or s.v.origin < 0):
         cost += 0.25 * s.c * s.v.source * s.h.source
-    if s.n == 1 and not prepacked:
+    if images == 1 and not prepacked:
         cost += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
     # A single vector of channels is loaded as often as multiplied.
-    return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s) * (1.6 if s.m <= LANES else 1)
+    return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s, images) * (1.6 if s.m <= LANES else 1)
 
 
 cdef inline double groups_cost(const Sum* s) noexcept nogil:
@@ -187,4 +195,7 @@ cdef inline Lanes choose_lanes(Sum* s, bint prepacked) noexcept nogil:
     s.cost = smaller_double(smaller_double(by_pixels, by_channels), by_groups)
     if by_groups < by_pixels and by_groups < by_channels:
         return GROUPS
-    return CHANNELS if by_channels < by_pixels else PIXELS
+    if by_pixels <= by_channels:
+        return PIXELS
+    choose_skips(s, s.n)
+    return CHANNELS

@@ -43,7 +43,8 @@ cdef struct Sum:
     double cost                     # what choose_lanes() expects of them
     bint chunked                    # PIXELS, by the chunks of strips.pxd
     bint depthwise                  # PIXELS, by the tiles of depthwise.pxd
-    bint paired                     # PIXELS, by the tiles of pairs.pxd
+    bint pairable                   # whether the tiles of pairs.pxd could serve it ...
+    bint paired                     # ... PIXELS, and do
     bint zipped                     # CHANNELS: two horizontal passes at a time, whose outputs alternate in the target
     bint skip_v, skip_h             # CHANNELS: pixels are worked off by runs along this axis (runs.pxd)
     Planes planes
@@ -75,6 +76,7 @@ cdef inline void carve_tables(Sum* s, const Geometry* g, bint input_gradient, Ca
 
 cdef inline void describe_forward(Sum* s, const Geometry* g, bint split) noexcept nogil:
     s.n, s.groups, s.kernel_w, s.paired = g.n, g.groups, g.kw, False
+    s.pairable = False
     s.m, s.c = g.oc // g.groups, g.ic // g.groups
     s.weight_c = g.kh * g.kw
     s.weight_m = s.c * s.weight_c
@@ -100,6 +102,7 @@ cdef inline void describe_input_gradient(Sum* s, const Geometry* g, bint togethe
     # are paired, or become channels: m is (channel, vertical phase, horizontal phase).
     cdef bint merged = together and not can_pair(g)
     s.n, s.groups, s.kernel_w, s.paired = g.n, g.groups, g.kw, together and can_pair(g)
+    s.pairable = can_pair(g)
     s.m, s.c = g.ic // g.groups, g.oc // g.groups
     s.weight_m = g.kh * g.kw
     s.weight_c = s.m * s.weight_m

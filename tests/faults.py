@@ -95,6 +95,12 @@ GEOMETRY = [
 
 KERNELS = [
     Fault(
+        "pyx/choose.pxd",
+        "return MAX_PIXELS if s.groups > 1 or s.pairable or is_depthwise(s) else s.n",
+        "return s.n",
+        "order of the summands chosen by the number of images",
+    ),
+    Fault(
         "pyx/plane.pxd",
         "    j = inside\n    while j < count:",
         "    j = inside + 1\n    while j < count:",

@@ -62,6 +62,12 @@ FAMILIES = {
     "transposed, small": layer(64, 48, (4, 4), (4, 4), stride=(2, 2), transposed=True),
     "transposed, grouped": layer(24, 30, (9, 8), groups=3, stride=(3, 2), output_padding=(2, 1), transposed=True),
     "transposed, depthwise": layer(32, 32, (9, 8), groups=32, stride=(2, 2), transposed=True),
+    "grouped, a single row": layer(2, 4, (1, 2), (1, 3), groups=2, pad=((1, 1), (2, 1))),
+    "transposed, depthwise, a single row": layer(
+        2, 2, (1, 2), (2, 3), groups=2, pad=((0, 0),) * 2, stride=(1, 3), dilation=(1, 3), transposed=True
+    ),
+    "transposed, grouped, long sums": layer(40, 800, (10, 2), (3, 7), groups=40, pad=((2, 1), (2, 2)), transposed=True),
+    "strided, few channels": layer(3, 20, (4, 5), (3, 5), pad=((0, 0), (2, 1)), stride=(2, 2)),
     "transposed, one output channel": layer(40, 1, (6, 30), (1, 16), stride=(1, 4), transposed=True),
 }  # fmt: skip
 
