@@ -57,7 +57,7 @@ test: $(VENV)/.extra-test
 test-large: $(VENV)/.extra-test
 	OMP_WAIT_POLICY=passive $(BIN)/pytest -m large $(ARGS)
 
-# New examples for the properties, hours of them: make fuzz ARGS="-k oracle" for one. A failure prints what repeats it.
+# New examples for the properties, minutes of them: make fuzz ARGS="-k oracle" for one. A failure prints what repeats it.
 fuzz: $(VENV)/.extra-test
 	OMP_WAIT_POLICY=passive HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest tests/test_properties.py $(ARGS)
 

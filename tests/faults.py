@@ -281,13 +281,13 @@ KERNELS = [
         "narrow rows read beyond the end of the output gradient",
     ),
     Fault(
-        "pyx/convolution.pyx",
+        "pyx/bias_gradient.pxd",
         "        while p < area:\n            total += plane[p]",
         "        while p + 1 < area:\n            total += plane[p]",
         "last pixel missing in the bias gradient",
     ),
     Fault(
-        "pyx/convolution.pyx",
+        "pyx/bias_gradient.pxd",
         "plane, p = dy + (i * g.oc + k) * area, 0",
         "plane, p = dy + (k * g.n + i) * area, 0",
         "images and channels swapped in the bias gradient",
