@@ -160,7 +160,7 @@ def interrupt():
     sent.append(time.perf_counter())
     os.kill(os.getpid(), signal.SIGINT)
 
-for turn in range(3):
+for attempt in range(20):
     out.fill(np.nan)
     thread = threading.Thread(target=interrupt)
     try:
@@ -169,13 +169,19 @@ for turn in range(3):
         F.conv2d(x, w, padding=1, out=out)
         thread.join()
         time.sleep(10)
+        raise SystemExit("nothing was interrupted")
     except KeyboardInterrupt:
         end = time.perf_counter()
-        turns += sent[-1] < end < sent[-1] + 5 + 2 * long       # not before, and soon after the call
     thread.join()
+    if np.isnan(out).all():
+        continue                                                # a busy machine: the call had not begun
+    assert sent[-1] < end < sent[-1] + 5 + 2 * long, "interrupted before, or long after the call"
     assert np.array_equal(out, expected), "the call that was interrupted had not finished"
     assert np.array_equal(F.conv2d(x, w, padding=1), expected), "the next call was wrong"
     assert pc.get_num_threads() == {threads}
+    turns += 1
+    if turns == 3:
+        break
 print(turns)
 """
 
