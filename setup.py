@@ -57,6 +57,7 @@ DIRECTIVES = {
     "initializedcheck": False,
     "embedsignature": True,
     "auto_pickle": False,  # nothing compiled is ever pickled
+    "freethreading_compatible": True,  # what is shared between calls is read only, or a list or dict, which have locks
     "binding": False,  # plain C functions: half the size of a small module
 }
 

@@ -55,8 +55,11 @@ _plans: dict[tuple[Any, ...], Any] = {}
 def recall(op: Operation[P], shapes: tuple[Shape, ...], dtype: np.dtype[Any], settings: tuple[Any, ...]) -> P:
     """The plan of a call, from the cache if it is there."""
     key = (op, shapes, dtype, settings)
+    plan: P | None = None
     try:
-        plan: P | None = _plans.get(key)
+        plan = _plans[key]  # (without the GIL, get() would wait for the lock of the dictionary)
+    except KeyError:
+        pass
     except TypeError:  # a setting that cannot be hashed, such as a list
         return op.make(op, shapes, dtype, *settings)
     if plan is not None and (all(map(is_, plan.settings, settings)) or same(plan.settings, settings)):

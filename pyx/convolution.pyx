@@ -45,11 +45,10 @@ cdef inline real* numbers(array):
 
 
 cdef class Packed:
-    """Weights packed once for many calls of one geometry, with the plan that reads them."""
+    """Weights packed once for many calls of one geometry, with the plans that read them."""
 
-    cdef Scratch weights
-    cdef Plan plan
-    cdef int threads                # that the plan was made for; the layout of the weights depends on the geometry only
+    cdef Scratch weights            # in a layout that depends on the geometry only
+    cdef dict plans                 # by the number of threads
 
 
 cdef void pack_all(const Sum* s, const real* weight, int threads) noexcept nogil:
@@ -72,11 +71,11 @@ cdef inline bint packs_first(const Sum* s) noexcept nogil:
 
 cdef Packed pack(geometry, int which, weight, int threads):
     cdef Packed packed = Packed()
-    cdef Sum s
-    cdef int count
+    cdef Plan plan = make_plan(geometry, which, threads, True)
+    cdef Sum s = plan.sum
+    cdef int count = plan.threads
     cdef const real* w = numbers(weight)
-    packed.plan, packed.threads, packed.weights = make_plan(geometry, which, threads, True), threads, Scratch()
-    s, count = packed.plan.sum, packed.plan.threads
+    packed.plans, packed.weights = {threads: plan}, Scratch()
     if s.packed_numbers == 0 or s.tasks == 0:
         return None
     s.packed = <real*> packed.weights.reserve(s.packed_numbers * sizeof(real))
@@ -88,9 +87,10 @@ cdef Packed pack(geometry, int which, weight, int threads):
 cdef Plan plan_of(Packed packed, geometry, int which, int threads):
     if packed is None:
         return planned(geometry, which, threads)
-    if packed.threads != threads:
-        packed.plan, packed.threads = make_plan(geometry, which, threads, True), threads
-    return packed.plan
+    plan = packed.plans.get(threads)
+    if plan is None:
+        plan = packed.plans[threads] = make_plan(geometry, which, threads, True)
+    return <Plan> plan
 
 
 cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):

@@ -35,7 +35,12 @@ cdef list idle = []
 
 
 cdef Scratch borrow():
-    return idle.pop() if idle else Scratch()
+    if not idle:
+        return Scratch()
+    try:
+        return idle.pop()
+    except IndexError:          # without the GIL another thread may have been quicker
+        return Scratch()
 
 
 cdef void give_back(Scratch scratch):

@@ -147,6 +147,38 @@ def test_sixteen_python_threads_at_once_are_all_right():
     assert not failures and not any(thread.is_alive() for thread in threads), failures[:1]
 
 
+def test_many_python_threads_share_a_layer():
+    """In evaluation mode, as in a server: at once they pack its weight, plan for their limits, free what is kept."""
+    rng = np.random.default_rng(5)
+    layers = [pc.Conv2d(9, 17, 3, stride=2, rng=1), pc.Conv2d(16, 32, 3, padding=1, rng=2),
+              pc.ConvTranspose2d(8, 5, 4, stride=2, rng=3), pc.Conv2d(24, 24, 3, groups=24, rng=4)]  # fmt: skip
+    inputs = [rng.standard_normal((3, layer.in_channels, 20, 24), dtype=np.float32) for layer in layers]
+    expected = [layer.eval()(x) for layer, x in zip(layers, inputs, strict=True)]
+    failures, together = [], threading.Barrier(8)
+
+    def work(seed):
+        try:
+            for turn in range(20):
+                together.wait(60)
+                with pc.num_threads(1 + (seed + turn) % 4):
+                    for layer, x, y in zip(layers, inputs, expected, strict=True):
+                        assert_same_bits(layer(x), y, f"{layer}, thread {seed}")
+                if seed == 0:
+                    pc.clear_workspace()
+                    for layer in layers:
+                        _ = layer.weight.data  # drops the packing
+        except BaseException as error:
+            failures.append(error)
+            together.abort()
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not failures and not any(thread.is_alive() for thread in threads), failures[:1]
+
+
 def test_set_get_and_blocks():
     pc.set_num_threads(3)
     assert pc.get_num_threads() == 3
