@@ -5,7 +5,7 @@ from libc.math cimport INFINITY
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
 from plan cimport (MAX_PIXELS, PLANE_BYTES, Sum, is_depthwise, is_merged, is_spread, packs_kernels, phase_run,
                    rows_stand_alone, sums_by_chunks)
-from runs cimport MAX_RUNS, Run, list_runs, worth_skipping
+from runs cimport LONG_RUN, MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
 from vector cimport LANES, MAX_LANES, ROWS, real
 
@@ -28,7 +28,7 @@ cdef inline double smaller_double(double a, double b) noexcept nogil:
     return a if a < b else b
 
 
-cdef inline double tap_work(const Sum* s, Py_ssize_t images, bint skip_v, bint skip_h) noexcept nogil:
+cdef inline double tap_work(const Sum* s, Py_ssize_t images, Py_ssize_t skip_v, Py_ssize_t skip_h) noexcept nogil:
     # Pixels times taps per image with channels in the lanes, in tiles of ROWS pixels; infinite for too many runs.
     cdef Run v_runs[MAX_RUNS]
     cdef Run h_runs[MAX_RUNS]
@@ -57,18 +57,19 @@ cdef inline Py_ssize_t typical_images(const Sum* s) noexcept nogil:
 
 cdef inline double choose_skips(Sum* s, Py_ssize_t n) noexcept nogil:
     # Along which axes to work by runs, and the tap_work() that remains for each of n images. It must save more than its
-    # tables cost; along both axes nothing has to be padded either.
+    # tables cost; along both axes nothing has to be padded either, unless by long runs.
     cdef Py_ssize_t images = larger(smaller(n, MAX_PIXELS // larger(positions(&s.v, 0) * positions(&s.h, 0), 1)), 1)
-    cdef bint v = worth_skipping(&s.v), h = worth_skipping(&s.h), skip_v, skip_h
-    cdef double best = tap_work(s, images, False, False), bar = 0.98 * best, work
-    s.skip_v = s.skip_h = False
-    for skip_v in range(2):
-        for skip_h in range(2):
-            if (skip_v and not v) or (skip_h and not h) or not (skip_v or skip_h):
-                continue
-            work = tap_work(s, images, skip_v, skip_h)
-            if work < bar:
-                s.skip_v, s.skip_h, best, bar = skip_v, skip_h, work, work
+    cdef Py_ssize_t v = 3 if worth_skipping(&s.v) else 1, h = 3 if worth_skipping(&s.h) else 1, i, j
+    cdef Py_ssize_t least[3]
+    cdef double best = tap_work(s, images, 0, 0), bar = 0.98 * best, work
+    least[0], least[1], least[2] = 0, 1, LONG_RUN
+    s.skip_v = s.skip_h = 0
+    for i in range(v):
+        for j in range(h):
+            if i + j:
+                work = tap_work(s, images, least[i], least[j])
+                if work < bar:
+                    s.skip_v, s.skip_h, best, bar = least[i], least[j], work, work
     return best
 
 

@@ -34,7 +34,7 @@ cdef inline bint gathers_source(const Sum* s) noexcept nogil:
 cdef inline Py_ssize_t source_budget(const Sum* s) noexcept nogil:
     # CHANNELS: positions of all channels that a second-level cache holds between two blocks of weights.
     cdef Py_ssize_t bytes = <Py_ssize_t> sizeof(real) * larger(s.c, 1)
-    if gathers_source(s) or needs_copy(&s.v, &s.h, s.skip_v, s.skip_h):
+    if gathers_source(s) or needs_copy(&s.v, &s.h, s.skip_v == 1, s.skip_h == 1):
         return PLANE_BYTES // bytes
     return SOURCE_BYTES * larger(s.v.taps * s.h.taps // (s.v.passes * s.h.passes), 1) // bytes
 
@@ -154,7 +154,8 @@ cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Every output is one sum in a fixed order, so the cut may depend on the thread count.
     if s.lanes != CHANNELS:
-        s.zipped = s.skip_v = s.skip_h = False
+        s.zipped = False
+        s.skip_v = s.skip_h = 0
     s.chunked = s.lanes == PIXELS and sums_by_chunks(s)
     if s.lanes == CHANNELS:
         cut_for_channels(s, threads)
@@ -165,7 +166,7 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     s.image_blocks = ceil_div(s.n, s.images)
     s.tasks = s.image_blocks * s.groups * s.row_bands * s.column_bands * s.m_parts if s.m else 0
     shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns,
-                 may_overrun(s) or gathers_source(s), s.skip_v, s.skip_h)
+                 may_overrun(s) or gathers_source(s), s.skip_v == 1, s.skip_h == 1)
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = s.packed_m * s.depth
     s.packed_numbers = s.groups * s.packed_group

@@ -46,7 +46,7 @@ cdef struct Sum:
     bint pairable                   # whether the tiles of pairs.pxd could serve it ...
     bint paired                     # ... PIXELS, and do
     bint zipped                     # CHANNELS: two horizontal passes at a time, whose outputs alternate in the target
-    bint skip_v, skip_h             # CHANNELS: pixels are worked off by runs along this axis (runs.pxd)
+    Py_ssize_t skip_v, skip_h       # CHANNELS: pixels go by runs at least so long along this axis (runs.pxd)
     Planes planes
     Py_ssize_t images, band_rows, band_columns      # what a task covers ...
     Py_ssize_t image_blocks, row_bands, column_bands        # ... and how many such blocks there are

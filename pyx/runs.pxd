@@ -3,12 +3,15 @@
 # The taps of a pass read places in ascending or descending order, so those that lie inside the source are neighbours
 # too. Where padding is a good part of what a picture's pixels read (7x7 pixels and a padded 3x3 kernel: 18 % along each
 # axis), the pixels of a pair of runs, one per axis, are worked off with their own taps. No padding is then read at all.
+# Where a kernel is about as large as the picture, each position has taps of its own: runs are then LONG_RUN positions
+# long or longer, and have all taps that any of these reads. Some padding is read, but far less than without.
 
-from geometry cimport Axis, Tap, positions, within_source
+from geometry cimport Axis, Tap, larger, positions, smaller, within_source
 
 cdef enum:
     MAX_RUNS = 8            # more of them along an axis are not worth their tables
     MAX_SKIPPED = 64        # nor are longer axes, of which padding is a small part
+    LONG_RUN = 8            # which makes at most MAX_RUNS of them
 
 cdef struct Run:
     Py_ssize_t start, end       # positions of a pass
@@ -45,21 +48,32 @@ cdef inline void find_taps(Run* run, const Axis* axis, Py_ssize_t a, Py_ssize_t 
             run.last += 1
 
 
+cdef inline void widen(Run* run, const Run* here) noexcept nogil:
+    # By a position with the taps of `here`.
+    run.end += 1
+    if run.first == run.last:
+        run.first, run.last = here.first, here.last
+    elif here.first < here.last:
+        run.first, run.last = smaller(run.first, here.first), larger(run.last, here.last)
+
+
 cdef inline Py_ssize_t list_runs(Run* runs, const Axis* axis, Py_ssize_t a, Py_ssize_t start, Py_ssize_t end,
-                                 bint skip) noexcept nogil:
-    # The runs of positions start .. end of pass a, and their number; without `skip` one run that has all taps.
-    # MAX_RUNS + 1 of them stand for more than MAX_RUNS.
-    cdef Run here
+                                 Py_ssize_t least) noexcept nogil:
+    # The runs of positions start .. end of pass a, and their number. A run is at least `least` long, if there are more
+    # positions; 0 is for one run that has all taps. MAX_RUNS + 1 of them stand for more than MAX_RUNS.
+    cdef Run here, before
     cdef Py_ssize_t q, count = 0
     here.first, here.last = axis.first[a], axis.first[a + 1]
-    if not skip:
+    if not least:
         here.start, here.end = start, end
         runs[0] = here
         return 1
     for q in range(start, end):
+        before = here
         find_taps(&here, axis, a, q)
-        if count and runs[count - 1].first == here.first and runs[count - 1].last == here.last:
-            runs[count - 1].end = q + 1
+        if count and ((before.first == here.first and before.last == here.last)
+                      or q - runs[count - 1].start < least):
+            widen(runs + count - 1, &here)
             continue
         if count == MAX_RUNS:
             return MAX_RUNS + 1

@@ -156,7 +156,7 @@ cdef inline void choose_walk_skips(Sum* s) noexcept nogil:
     cdef bint v = worth_skipping(&s.v), h = worth_skipping(&s.h), skip_v, skip_h
     cdef double bar = 0.98 * walk_work(s, False, False), work
     cdef Py_ssize_t most = TABLE_BYTES // (PIXEL_CHUNK * <Py_ssize_t> sizeof(Term))
-    s.skip_v = s.skip_h = False
+    s.skip_v = s.skip_h = 0
     for skip_v in range(2):
         for skip_h in range(2):
             if (skip_v and not v) or (skip_h and not h) or not (skip_v or skip_h):

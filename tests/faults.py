@@ -215,6 +215,12 @@ KERNELS = [
         "depthwise kernel transposed",
     ),
     Fault(
+        "pyx/runs.pxd",
+        "larger(run.last, here.last)",
+        "run.last",
+        "taps of the later positions of a long run forgotten",
+    ),
+    Fault(
         "pyx/channels.pxd",
         "(a + (k.row + row) * s.v.spacing) * s.h.target + b",
         "(a + k.row + row * s.v.spacing) * s.h.target + b",

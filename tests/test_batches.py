@@ -43,6 +43,7 @@ FAMILIES = {
     "dilated": layer(9, 17, (30, 31), dilation=(2, 3)),
     "strided and dilated": layer(9, 17, (30, 31), stride=(2, 2), dilation=(3, 2)),
     "large kernel": layer(4, 6, (20, 60), (11, 5)),
+    "large kernel, small picture": layer(20, 48, (13, 14), (12, 13), pad=((6, 6), (7, 6))),
     "one-sided padding": layer(8, 9, (12, 13), pad=((0, 2), (3, 0))),
     "depthwise 3x3": layer(20, 20, (19, 50), groups=20),
     "depthwise 5x5": layer(17, 17, (14, 15), (5, 5), groups=17),

@@ -45,6 +45,8 @@ TRAPS = [
     conv("flat kernel", kernel=(1, 7), size=(5, 9), pad=(0, 0, 3, 3)),
     conv("tall kernel", kernel=(7, 1), size=(9, 5), pad=(3, 3, 0, 0)),
     conv("large kernel", kernel=(11, 9), size=(20, 19), pad=(5, 5, 4, 4)),
+    conv("long kernel on a short row", ic=20, oc=40, kernel=(1, 28), size=(1, 25), pad=(0, 0, 14, 14), groups=2),
+    conv("large kernel on a small picture", ic=20, oc=48, kernel=(12, 13), size=(13, 14), pad=(6, 6, 7, 6), n=3),
     conv("first layer", ic=3, oc=24, kernel=(7, 7), size=(30, 31), stride=(2, 2), pad=(3, 3, 3, 3), n=1),
     conv("depthwise", ic=13, oc=13, groups=13, size=(9, 20), pad=(1, 1, 1, 1)),
     conv("depthwise, two outputs for each channel", ic=5, oc=10, groups=5, stride=(2, 2)),
