@@ -14,6 +14,8 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from pyconv import _blocks
+
 Array = npt.NDArray[Any]
 
 F32 = np.dtype(np.float32)
@@ -26,12 +28,16 @@ ndarray = np.ndarray
 
 def new(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A new array, its values undefined. A large one starts with a cache line, where one of NumPy may start anywhere:
-    vectors that cross from line to line are stored at two thirds of the speed.
+    vectors that cross from line to line are stored at two thirds of the speed. A very large one may have memory that
+    a result before it had.
     """
     count, size = math.prod(shape), dtype.itemsize
     if count * size < SMALL:
         return np.empty(shape, dtype)
-    room = np.empty(count + LINE // size, dtype)
+    if count * size < _blocks.LEAST:
+        room = np.empty(count + LINE // size, dtype)
+    else:
+        room = _blocks.take(count * size + LINE).view(dtype)
     first = -room.__array_interface__["data"][0] % LINE // size
     return room[first : first + count].reshape(shape)
 
