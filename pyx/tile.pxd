@@ -181,6 +181,27 @@ cdef inline void more_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* wei
          bias, c, c_row, NULL)
 
 
+cdef inline void pixels_6x4(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 6, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
+cdef inline void pixels_6x2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 6, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
+cdef inline void pixels_6x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
+                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
+                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
+    tile(PIXEL_TILE, 6, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
+         bias, c, c_row, NULL)
+
+
 cdef inline void pixels_4x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
@@ -266,9 +287,11 @@ cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weig
 
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:
-    # Leftover rows go to flatter tiles, leftover vectors to narrower ones; an R of 4 is ROWS itself at some levels.
+    # Leftover rows go to flatter tiles, leftover vectors to narrower ones; an R of 4 or 6 is ROWS itself at some levels.
     t.channels[3], t.channels[2], t.channels[1] = channels_x3, channels_x2, channels_x1
     t.sums[3], t.sums[2], t.sums[1] = sums_x3, sums_x2, sums_x1
+    if ROWS > 6:
+        t.pixels[6][4], t.pixels[6][2], t.pixels[6][1] = pixels_6x4, pixels_6x2, pixels_6x1
     t.pixels[4][6], t.pixels[4][3], t.pixels[4][1] = pixels_4x6, pixels_4x3, pixels_4x1
     t.pixels[3][6], t.pixels[3][3], t.pixels[3][1] = pixels_3x6, pixels_3x3, pixels_3x1
     t.pixels[2][4], t.pixels[2][2], t.pixels[2][1] = pixels_2x4, pixels_2x2, pixels_2x1
@@ -281,7 +304,7 @@ cdef inline Py_ssize_t widest(Py_ssize_t R) noexcept nogil:
     # Vectors across the full tile of R rows.
     if R == ROWS:
         return PANEL
-    return 4 if R == 2 else 6 if R == 1 else WIDE
+    return 4 if R == 2 or R == 6 else 6 if R == 1 else WIDE
 
 
 cdef inline Py_ssize_t narrower(Py_ssize_t R) noexcept nogil:
@@ -296,4 +319,4 @@ cdef inline Py_ssize_t row_count(Py_ssize_t rows) noexcept nogil:
     # Rows of the tallest tile that `rows` leftover rows fill.
     if rows >= ROWS:
         return ROWS
-    return 4 if rows >= 4 else rows
+    return 6 if rows >= 6 else 4 if rows >= 4 else rows

@@ -84,6 +84,20 @@ def test_hot_loops(isa, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tiles_of_leftover_rows(dtype):
+    if "avx512" not in _kernels.built:
+        pytest.skip("not built for AVX-512")
+    (path,) = Path(_kernels.__file__).parent.glob(f"convolution_avx512_{dtype}.*.so")
+    code = functions(path)
+    for rows, v in ((6, 4), (6, 2), (4, 6), (3, 6), (2, 4), (1, 6)):
+        (name,) = [name for name in code if name.endswith(f"tile_pixels_{rows}x{v}")]
+        loop = hot_loop(code[name], MULTIPLY["avx512"])
+        products = [line for line in loop if re.match(MULTIPLY["avx512"], line[1])]
+        assert len(products) % (rows * v) == 0 and products, f"{len(products)} multiplications in {name} of {path.name}"
+        assert not any("(%rsp" in line[2] for line in loop), f"the stack in {name} of {path.name}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("isa", sorted(set(_kernels.built) - {"baseline"}))
 def test_tiles_of_paired_phases(isa, dtype):
     """Four loops, of four rows, two, two and one. (Without fused multiply-adds a product too many is in registers.)"""
