@@ -12,7 +12,7 @@
 
 from geometry cimport larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
-from vector cimport LANES, evens, held, keep, lanes_inside, odds, real, splat, vec
+from vector cimport LANES, evens, fetch, held, keep, lanes_inside, odds, real, splat, vec
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -93,6 +93,8 @@ cdef inline void depth_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge,
         acc[r] = splat(c.bias)
     for j in range((R - 1) * S + K):
         line = x + j * pitch if <size_t> (top + j) < <size_t> height else zeros
+        for q in range(S):
+            fetch(x + (j + R * S) * pitch + q * LANES)
         for q in range(K):
             if S == 1:
                 column = (<const vec*> (line + q))[0]
