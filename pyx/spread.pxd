@@ -7,7 +7,7 @@
 from depthwise cimport DepthChannel, DepthScratch, copy_windows, reach, window
 from geometry cimport larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
-from vector cimport LANES, keep, real, splat, store_lanes, vec, zip_high, zip_low
+from vector cimport LANES, fetch, keep, real, splat, store_lanes, vec, zip_high, zip_low
 
 cdef enum:
     ROW_PAIRS = 2           # rows of the output gradient of a tile, which fill twice as many
@@ -63,6 +63,8 @@ cdef inline void spread_tile(Py_ssize_t K, const Spread* k, const real* x, Py_ss
         for f in range(2):
             y = 2 * (row + (r if k.down > 0 else ROW_PAIRS - 1 - r)) + (f ^ k.alone_v)
             to = k.c.y + y * k.width + 2 * column
+            fetch(to + 2 * ROW_PAIRS * k.width)
+            fetch(to + 2 * ROW_PAIRS * k.width + LANES)
             if y < k.height and k.alone_h:
                 store_pair(to, acc[2 * f + 1][r], acc[2 * f][r], count)
             elif y < k.height:
