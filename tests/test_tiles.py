@@ -88,6 +88,7 @@ def test_tiles_of_leftover_rows(dtype):
     if "avx512" not in _kernels.built:
         pytest.skip("not built for AVX-512")
     (path,) = Path(_kernels.__file__).parent.glob(f"convolution_avx512_{dtype}.*.so")
+    only_by_gcc(path)
     code = functions(path)
     for rows, v in ((6, 4), (6, 2), (4, 6), (3, 6), (2, 4), (1, 6)):
         (name,) = [name for name in code if name.endswith(f"tile_pixels_{rows}x{v}")]
