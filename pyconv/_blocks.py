@@ -16,6 +16,7 @@ import numpy.typing as npt
 Block = npt.NDArray[np.uint8]
 
 LEAST, MOST = 32 * 2**20, 256 * 2**20  # bytes of the blocks that are kept
+COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)()  # without the GIL a count of references may be a little late
 KEPT = 2  # so many: a result that is bound to the name of the one before meets it still there
 
 _kept: list[Block] = []
@@ -32,7 +33,7 @@ _ALONE = _newest([np.empty(0, np.uint8)])[1]  # of a block that nobody has; ever
 
 def take(size: int) -> Block:
     """A block of at least `size` bytes, their values undefined."""
-    if not LEAST <= size <= MOST:
+    if not COUNTS or not LEAST <= size <= MOST:
         return np.empty(size, np.uint8)
     busy, found = _sort_out(size)
     block = found[0] if found else np.empty(size, np.uint8)

@@ -332,6 +332,12 @@ PYTHON = [
         "input and output gradient swapped in the weight gradient",
     ),
     Fault(
+        "pyconv/_blocks.py",
+        "if holders > _ALONE:",
+        "if holders > _ALONE + 1:",
+        "memory of a result that somebody has given to the next one",
+    ),
+    Fault(
         "pyconv/_plans.py",
         "    if type(a) is not type(b):\n        return False",
         "    if type(a) is not type(b):\n        return True",
