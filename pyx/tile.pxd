@@ -288,7 +288,7 @@ cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weig
 
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:
-    # Leftover rows go to flatter tiles, leftover vectors to narrower ones; an R of 4 or 6 is ROWS itself at some levels.
+    # Leftover rows go to flatter tiles, leftover vectors to narrower ones; an R of 4 or 6 is ROWS itself somewhere.
     t.channels[3], t.channels[2], t.channels[1] = channels_x3, channels_x2, channels_x1
     t.sums[3], t.sums[2], t.sums[1] = sums_x3, sums_x2, sums_x1
     if ROWS > 6:
