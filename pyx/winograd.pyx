@@ -33,8 +33,7 @@ cdef enum:
 
 
 cdef inline int threads_for(const Winograd* w, int threads, bint meet) noexcept nogil:
-    cdef Py_ssize_t work = w.taps * w.n * w.groups * w.m * w.c * w.target_h * w.target_w
-    return 1 if work < (MEETING_WORK if meet else SERIAL_WORK) else threads
+    return 1 if w.work < (MEETING_WORK if meet else SERIAL_WORK) else threads
 
 
 cdef inline real* numbers(array):
@@ -93,7 +92,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
         memset(biases, 0, w.groups * width * sizeof(real))
         if b != NULL:
             for group in range(w.groups):
-                memcpy(biases + group * width, b + group * w.m, w.m * sizeof(real))
+                memcpy(biases + group * width, b + group // w.phases * w.m, w.m * sizeof(real))
         memset(call.doubted, 0, w.n)
         memset(call.made, 0, threads)
         run(&call, threads)
@@ -128,8 +127,11 @@ cdef object pack(geometry, bint input_gradient, weight, int threads):
     describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), input_gradient)
     packed.memory, packed.panels = Scratch(), panels_for(w, threads) if keeps_weights(w) else 0
     cut(w, packed.panels, threads)
-    numbers_kept = w.panels * w.u_panel if packed.panels else w.vectors * w.c * w.taps * LANES
-    call.u = call.transposed = <real*> packed.memory.reserve(w.groups * numbers_kept * sizeof(real))
+    if packed.panels:
+        numbers_kept = w.groups * w.panels * w.u_panel
+    else:
+        numbers_kept = w.groups // w.phases * w.vectors * w.c * w.taps * LANES
+    call.u = call.transposed = <real*> packed.memory.reserve(numbers_kept * sizeof(real))
     call.weight, call.panel_by_panel, call.own_weights, call.v = numbers(weight), False, False, NULL
     own.base, own.used = NULL, 0
     carve_hand(&hand, &call, &own)

@@ -3,6 +3,9 @@
 #     target[m] = sum over c of A' [(G weight[m, c] G') * (B' source[c] B)] A      tile by tile of 4x4 targets
 #     target[m] = sum over c of A' [(G weight[m, c]) * (B' source[c])]             the same for 1x3 kernels, of 1x4
 #
+# The input gradient of a 4x4 kernel with a stride of two is four such sums, with the matrices of winograd_phases.pxd.
+# Phases of rows are as groups that read the same source; those of columns lie together in V, U and M, as more points.
+#
 # With a dilation the numbers of a tile lie that far apart, and as many tiles lie between each other: together they are
 # a piece of a row, of which a block has whole ones.
 #
@@ -21,6 +24,7 @@ from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES, PANEL, ROWS, real
 from winograd_few cimport FEW_TILES
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN
+from winograd_phases cimport PHASE_POINTS
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -36,12 +40,15 @@ cdef enum:
     M_BYTES = 512 * 1024            # M of the blocks that use a piece of U, which is as large and shares the L2
 
 cdef struct Winograd:
-    Py_ssize_t n, groups, m, c                      # m and c per group
+    Py_ssize_t n, groups, m, c                      # groups with their phases of rows; m and c per group
+    Py_ssize_t phases                               # of the target, along either axis: 1 or 2
+    Py_ssize_t later_down, later_across             # by what in the source phase 1 starts reading after phase 0
+    Py_ssize_t work                                 # multiply-adds of the direct sum
     Py_ssize_t source_h, source_w, target_h, target_w
-    Py_ssize_t top, left                            # target 0 starts reading at source -top, -left
+    Py_ssize_t top, left                            # target 0, of phase 0, starts reading at source -top, -left
     Py_ssize_t weight_m, weight_c, weight_group     # distances in the weight array
     bint flipped                                    # taps run backwards
-    Py_ssize_t taps, points                         # of a kernel: 9 or 3; products of a tile: 36 or 6
+    Py_ssize_t taps, points                         # of a kernel: 9, 3 or 16; products of a tile: 36, 6 or 2 * 25
     Py_ssize_t high, overlap                        # rows of targets of a tile, and how many more it reads
     Py_ssize_t apart                                # columns between the numbers of a tile
     Py_ssize_t down, across                         # tiles of an image
@@ -59,17 +66,22 @@ cdef struct Winograd:
     Py_ssize_t group                                # tiles that lie together in V: ROWS, to be multiplied together
     Py_ssize_t v_point, v_vector, v_rows, v_block   # numbers per point, vector of channels c, group of tiles, block
     Py_ssize_t u_point, u_panel, m_point, m_block   # numbers per point, panel or block
-    Py_ssize_t* at                                  # [c] of a row of V
+    Py_ssize_t* at                                  # [c + LANES] of a row of V
 
 
 cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient) noexcept nogil:
-    w.n, w.groups, w.flipped = g.n, g.groups, input_gradient
-    w.taps, w.high, w.overlap, w.apart = 3 * g.kh, OUTPUTS if g.kh == 3 else 1, g.kh - 1, g.dilation_w
+    w.n, w.flipped, w.phases, w.later_down, w.later_across = g.n, input_gradient, 1, 0, 0
+    w.work = g.kh * g.kw * g.n * g.oc * (g.ic // g.groups) * g.oh * g.ow
+    w.taps, w.high, w.overlap, w.apart = g.kh * g.kw, OUTPUTS if g.kh > 1 else 1, g.kh - 1, g.dilation_w
     w.points = (w.high + w.overlap) * SPAN
     if input_gradient:
         w.m, w.c = g.ic // g.groups, g.oc // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.oh, g.ow, g.ih, g.iw
         w.top, w.left = w.overlap - g.pad_top, 2 * w.apart - g.pad_left
+        if g.stride_h == 2:
+            w.phases, w.overlap, w.points = 2, 1, 2 * PHASE_POINTS
+            w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2
+            w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2
         w.weight_m, w.weight_c = w.taps, w.taps * w.m
     else:
         w.m, w.c = g.oc // g.groups, g.ic // g.groups
@@ -77,7 +89,9 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient) n
         w.top, w.left = g.pad_top, g.pad_left
         w.weight_m, w.weight_c = w.taps * w.c, w.taps
     w.weight_group = w.taps * w.m * w.c
-    w.down, w.across = ceil_div(w.target_h, w.high), ceil_div(w.target_w, OUTPUTS * w.apart) * w.apart
+    w.groups = g.groups * w.phases
+    w.down = ceil_div(w.target_h, w.phases * w.high)
+    w.across = ceil_div(w.target_w, w.phases * OUTPUTS * w.apart) * w.apart
     w.c_blocks, w.vectors = ceil_div(w.c, LANES), ceil_div(w.m, LANES)
 
 
@@ -119,7 +133,7 @@ cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
 
 cdef inline Py_ssize_t most_tiles(const Winograd* w) noexcept nogil:
     # Of a block.
-    return MOST_TILES * POINTS // w.points
+    return MOST_TILES * POINTS // w.points if w.phases == 1 else MOST_TILES
 
 
 cdef inline Py_ssize_t whole_pieces(const Winograd* w, Py_ssize_t columns, Py_ssize_t unit) noexcept nogil:
@@ -196,7 +210,7 @@ cdef inline Py_ssize_t panel_start(const Winograd* w, Py_ssize_t panel) noexcept
 
 cdef inline void carve_offsets(Winograd* w, Carver* carver) noexcept nogil:
     cdef Py_ssize_t i
-    w.at = <Py_ssize_t*> carve(carver, w.c, sizeof(Py_ssize_t))
+    w.at = <Py_ssize_t*> carve(carver, w.c + LANES, sizeof(Py_ssize_t))
     if w.at != NULL:
-        for i in range(w.c):
+        for i in range(w.c + LANES):
             w.at[i] = i // LANES * w.v_vector + i % LANES

@@ -17,7 +17,6 @@
 # multiply-add at a time, whichever tile computes it.
 
 from vector cimport LANES, ROWS, fetch, real, splat, vec
-from winograd_matrices cimport POINTS
 
 cdef extern from *:
     """
@@ -63,7 +62,7 @@ cdef inline void product(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count
             row = a + at[i]
             if kind == PRODUCT or kind == NEXT_PRODUCT:
                 # Of the next vector of channels, whose numbers for this point lie together.
-                fetch(row + POINTS * ROWS * LANES + i % LANES * (ROWS - 1))
+                fetch(a + at[i + LANES] + i % LANES * (ROWS - 1))
             if kind == FIRST_SUM or kind == SUM:
                 place = b + b_at[i]
                 fetch(a + at[i + AHEAD])

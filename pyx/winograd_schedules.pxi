@@ -243,6 +243,6 @@ cdef void run(const Call* call, int threads) noexcept nogil:
 cdef void transpose_all(const Call* call, int threads) noexcept nogil:
     cdef Py_ssize_t task
     # Parallel over vectors of channels m.
-    for task in prange(call.w.groups * call.w.vectors, num_threads=threads, schedule="static",
+    for task in prange(call.w.groups // call.w.phases * call.w.vectors, num_threads=threads, schedule="static",
                        use_threads_if=threads > 1):
         transpose_vector(call, task, threadid())

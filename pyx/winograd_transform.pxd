@@ -12,6 +12,7 @@ from panel cimport pack_panel, transpose
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, held, real, splat, store_lanes, vec
 from winograd_matrices cimport (OUTPUTS, at, line_of_data, line_of_output, line_of_weight, put, transform_data,
                                 transform_output, transform_weight)
+from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_output, transform_phase_weights
 from winograd_plan cimport Winograd, panel_start
 from workspace cimport Carver, carve
 
@@ -37,12 +38,12 @@ cdef struct Loom:
 
 cdef inline Py_ssize_t tiles_at_once(const Winograd* w) noexcept nogil:
     # Of a row, whose targets are stored together: whole vectors of neighbours, but for the last one.
-    return w.apart * ceil_div(larger(LANES // OUTPUTS, 1), w.apart)
+    return w.apart * ceil_div(larger(LANES // (OUTPUTS * w.phases), 1), w.apart)
 
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
     cdef Py_ssize_t rows = w.high * smaller(w.rows, w.down) + w.overlap, columns = OUTPUTS * w.columns + 2 * w.apart
-    cdef Py_ssize_t outputs = w.high * larger(OUTPUTS * tiles_at_once(w), LANES) + LANES
+    cdef Py_ssize_t outputs = w.high * larger(w.phases * OUTPUTS * tiles_at_once(w), LANES) + LANES
     k.plane = <real*> carve(carver, larger(rows * columns, outputs) * LANES, sizeof(real))
     k.taps = <real*> carve(carver, WEIGHTS * w.taps * PANEL * LANES, sizeof(real))
     k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * w.taps, sizeof(Py_ssize_t))
@@ -143,7 +144,11 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
     for _ in range(b.columns // w.apart):
         for i in range(w.apart):
             to, d = v + tile // w.group * w.v_rows + tile % w.group * LANES, plane + i * LANES
-            if w.high > 1:
+            if w.phases > 1:
+                transform_phase_data(to, w.v_point, d, b.width * LANES)
+                transform_phase_data(to + PHASE_POINTS * w.v_point, w.v_point, d + w.later_across * LANES,
+                                     b.width * LANES)
+            elif w.high > 1:
                 transform_data(to, w.v_point, d, b.width * LANES)
             else:
                 line_of_data(to, w.v_point, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3),
@@ -154,19 +159,20 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
 
 cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
                                   Py_ssize_t c_block, const real* source) noexcept nogil:
-    # V of a block, for one vector of channels c.  source (n, groups * c, source_h, source_w)
+    # V of a block, for one vector of channels c.  source (n, groups / phases * c, source_h, source_w)
     cdef Window b = window_of(w, block)
+    cdef Py_ssize_t top = w.top - group % w.phases * w.later_down, of_group = group // w.phases * w.c
     cdef Py_ssize_t row = b.row, last = b.row + b.rows, image, y, opened, tile = 0, i
     cdef Py_ssize_t c = c_block * LANES, channels = smaller(LANES, w.c - c)
     cdef const real* first
     v += c_block * w.v_vector
     while row < last:
         image = row // w.down
-        first = source + ((image * w.groups + group) * w.c + c) * w.source_h * w.source_w
-        y = row % w.down * w.high - w.top
+        first = source + (image * w.groups // w.phases * w.c + of_group + c) * w.source_h * w.source_w
+        y = row % w.down * w.high - top
         opened = 0
         while row < last and row // w.down == image:
-            i = w.high * (row % w.down) - w.top - y
+            i = w.high * (row % w.down) - top - y
             open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
                       y + i + w.high + w.overlap)
             opened = i + w.high + w.overlap
@@ -187,17 +193,27 @@ cdef inline void clear_tiles(real* to, const Winograd* w, Py_ssize_t tile, Py_ss
 
 cdef inline void transpose_weights(real* taps, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t vector,
                                    Py_ssize_t first, Py_ssize_t count, const real* weight) noexcept nogil:
-    # taps (count, taps, LANES) of a vector of channels m and `count` channels c from `first` on.  weight: of all groups
+    # taps (count, taps, LANES) of a vector of channels m and `count` channels c from `first` on, of a group of weights.
+    # weight: of all groups
     cdef Py_ssize_t m = vector * LANES, i
     for i in range(WEIGHTS * w.taps):
         k.tap_at[i] = i // w.taps * w.weight_c + i % w.taps
     while count > 0:
         pack_panel(taps, LANES, weight + group * w.weight_group + m * w.weight_m + first * w.weight_c, w.weight_m,
                    smaller(LANES, w.m - m), k.tap_at, smaller(WEIGHTS, count) * w.taps,
-                   weight + w.groups * w.weight_group)
+                   weight + w.groups // w.phases * w.weight_group)
         taps += WEIGHTS * w.taps * LANES
         first += WEIGHTS
         count -= WEIGHTS
+
+
+cdef inline void transform_phases(real* u, const Winograd* w, Py_ssize_t phase, Py_ssize_t u_next, const real* g,
+                                  Py_ssize_t step, Py_ssize_t count) noexcept nogil:
+    # U of a phase of rows, both phases of columns, from `count` 4x4 kernels in the order in which they are met.
+    cdef Py_ssize_t row = 1 - (phase + w.later_down) % 2, i
+    for i in range(2):
+        transform_phase_weights(u + i * PHASE_POINTS * w.u_point, w.u_point, u_next,
+                                g + (4 * row + 1 - (i + w.later_across) % 2) * step, step, w.taps * LANES, count)
 
 
 cdef inline void transform_weights(real* u, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,
@@ -205,19 +221,25 @@ cdef inline void transform_weights(real* u, const Winograd* w, Loom* k, Py_ssize
                                    const real* transposed) noexcept nogil:
     # U of a panel and `count` channels c from `first` on, from the array of all groups, or from its transposed weights.
     cdef Py_ssize_t start = panel_start(w, panel) // LANES, vectors = panel_start(w, panel + 1) // LANES - start
-    cdef Py_ssize_t step = -LANES if w.flipped else LANES, vector, c, i
+    cdef Py_ssize_t step = -LANES if w.flipped else LANES, of_group = group // w.phases, vector, c, i
     cdef const real* g
     cdef real* to
     for vector in range(vectors):
         c = 0
         while c < count:
             if weight != NULL:
-                transpose_weights(k.taps, w, k, group, start + vector, first + c, smaller(WEIGHTS, count - c), weight)
+                transpose_weights(k.taps, w, k, of_group, start + vector, first + c, smaller(WEIGHTS, count - c),
+                                  weight)
                 g = k.taps
             else:
-                g = transposed + ((group * w.vectors + start + vector) * w.c + first + c) * w.taps * LANES
+                g = transposed + ((of_group * w.vectors + start + vector) * w.c + first + c) * w.taps * LANES
             if w.flipped:
                 g += (w.taps - 1) * LANES
+            if w.phases > 1:
+                transform_phases(u + (c * vectors + vector) * LANES, w, group % w.phases, vectors * LANES, g, step,
+                                 smaller(WEIGHTS, count - c))
+                c += WEIGHTS
+                continue
             for i in range(smaller(WEIGHTS, count - c)):
                 to = u + ((c + i) * vectors + vector) * LANES
                 if w.high > 1:
@@ -250,6 +272,11 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
                                  Py_ssize_t width, vec bias, vec* doubt) noexcept nogil:
     # The targets of neighbouring tiles, rows of them `pitch` apart, and channels in lanes.
     cdef Py_ssize_t step = w.apart * LANES, i
+    if w.phases > 1:
+        for i in range(2 * count):
+            transform_phase_output(pixels + (i // 2 * 2 * OUTPUTS + i % 2) * LANES, pitch * LANES, 2 * LANES,
+                                   m + i // 2 * width + i % 2 * PHASE_POINTS * w.m_point, w.m_point, bias, doubt)
+        return
     if w.high > 1:
         for i in range(count):
             transform_output(pixels + i * OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt)
@@ -264,12 +291,12 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
 
 cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
                                     Py_ssize_t panel, const real* m, const real* bias) noexcept nogil:
-    # M of a block and a panel to the target (n, groups * m, target_h, target_w); bias padded to whole vectors.
+    # M of a block and a panel to the target (n, groups / phases * m, target_h, target_w); bias padded to whole vectors.
     # Returns whether any number is in doubt: not finite, or so large that its square is not.
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
     cdef Py_ssize_t area = w.target_h * w.target_w, group_of_tiles = tiles_at_once(w)
-    cdef Py_ssize_t pitch = group_of_tiles * OUTPUTS
+    cdef Py_ssize_t pitch = group_of_tiles * OUTPUTS * w.phases, line = w.phases * w.target_w
     cdef Py_ssize_t r, x, lane, i, j, y, column, tile, channels
     cdef real sums[OUTPUTS * MAX_LANES]
     cdef vec doubt[OUTPUTS]
@@ -278,22 +305,22 @@ cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py
     for i in range(OUTPUTS):
         doubt[i] = splat(0)
     for r in range(b.rows):
-        y = (b.row + r) % w.down * w.high
+        y = (b.row + r) % w.down * w.high * w.phases + group % w.phases
         x = 0
         while x < b.columns:
             tile = r * b.columns + x
-            column = (b.column + x) * OUTPUTS
+            column = (b.column + x) * OUTPUTS * w.phases
             lane = 0
             while lane < width:
                 channels = smaller(LANES, w.m - first - lane)
                 transform_tiles(k.plane, pitch, w, smaller(group_of_tiles, b.columns - x), m + tile * width + lane,
                                 width, (<const vec*> (bias + first + lane))[0], doubt)
-                to = target + ((((b.row + r) // w.down * w.groups + group) * w.m + first + lane) * area
+                to = target + ((((b.row + r) // w.down * w.groups + group) // w.phases * w.m + first + lane) * area
                                + y * w.target_w + column)
-                for i in range(smaller(w.high, w.target_h - y)):
+                for i in range(smaller(w.high, ceil_div(w.target_h - y, w.phases))):
                     j = 0
                     while j < pitch and column + j < w.target_w:
-                        store_pixels(to + i * w.target_w + j, area, channels, k.plane + (i * pitch + j) * LANES,
+                        store_pixels(to + i * line + j, area, channels, k.plane + (i * pitch + j) * LANES,
                                      smaller(LANES, smaller(pitch - j, w.target_w - column - j)))
                         j += LANES
                 lane += LANES
