@@ -1,7 +1,8 @@
-"""Where `algorithm="auto"` chooses wrongly: direct and Winograd kernels side by side on random 3x3 or 1-D layers.
+"""Where `algorithm="auto"` chooses wrongly: direct and Winograd kernels side by side on random layers.
 
     python -m bench.choice --threads 1 --count 200
-    python -m bench.choice --threads 1 --lines
+    python -m bench.choice --threads 1 --layers lines
+    python -m bench.choice --threads 1 --layers phases
     python -m bench.choice --threads 2 --dtype float64 --output choice.json
 
 The estimate in `pyconv/_winograd.py` was fitted to what this measures, and is checked by it: each line is a pass of a
@@ -26,16 +27,19 @@ from pyconv._choose import PASSES
 from pyconv._geometry import Geometry, pack
 
 CHANNELS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+TARGETS = (3, 8, 16, 20, 32, 48, 64, 96, 128, 192, 256, 512)
 LENGTHS = (50, 100, 200, 400, 700, 1000, 2000, 3000, 8000)
 DILATIONS = (1, 1, 1, 2, 4, 8, 16, 32, 64, 128)
 SIZES = (4, 5, 6, 7, 8, 10, 13, 14, 16, 20, 28, 32, 56, 112)
 BATCHES = (1, 1, 2, 4, 8, 16)
+HALVES = (2, 3, 4, 5, 7, 8, 11, 14, 16, 23, 32, 64)
+MORE_BATCHES = (1, 1, 2, 4, 8, 16, 32, 64)
 MOST_WORK = 1_000_000_000  # multiply-adds
 TOLERANCE = 1.05
 
 
 def geometries(seed: int) -> Iterator[Geometry]:
-    """Random layers, padded so that they keep the size."""
+    """Random 3x3 layers, padded so that they keep the size."""
     draw = random.Random(seed)
     while True:
         n, c, m, h = (draw.choice(values) for values in (BATCHES, CHANNELS, CHANNELS, SIZES))
@@ -52,17 +56,31 @@ def lines(seed: int) -> Iterator[Geometry]:
             yield Geometry(n, c, 1, w, m, 1, w, 1, 3, 1, 1, 1, d, 0, 0, d, d, 1)
 
 
+def phases(seed: int) -> Iterator[Geometry]:
+    """4x4 kernels with a stride of two, as generators and discriminators of pictures have them."""
+    draw = random.Random(seed)
+    while True:
+        n, c, m, h = (draw.choice(values) for values in (MORE_BATCHES, CHANNELS, TARGETS, HALVES))
+        if n * c * m * h * h * 16 < MOST_WORK:
+            yield Geometry(n, m, 2 * h, 2 * h, c, h, h, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1)
+
+
+LAYERS = {"squares": geometries, "lines": lines, "phases": phases}
+
+
 def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str, bool, list[Callable[[], None]]]]:
-    """For each pass, without and with packed weights: the call of the direct kernels, and that of Winograd's."""
+    """For each pass that both serve, without and with packed weights: the call of the direct kernels, and that of
+    Winograd's.
+    """
     draw = np.random.default_rng(0)
     x, w, dy = (
         draw.standard_normal(shape).astype(dtype)
-        for shape in ((g.n, g.ic, g.ih, g.iw), (g.oc, g.ic, g.kh, 3), (g.n, g.oc, g.oh, g.ow))
+        for shape in ((g.n, g.ic, g.ih, g.iw), (g.oc, g.ic, g.kh, g.kw), (g.n, g.oc, g.oh, g.ow))
     )
     results, arrays, geometry = (np.empty_like(dy), np.empty_like(x), np.empty_like(w)), (x, dy), pack(g)
     modules = [_kernels.convolution[dtype], _kernels.winograd[dtype]]
     for which, source, result in zip(PASSES[:2], arrays, results[:2], strict=True):
-        for packed in (False, True):
+        for packed in (False, True) if _winograd.serves(g, which) else ():
             kept = [getattr(k, f"pack_{which}")(geometry, w, threads) if packed else None for k in modules]
             yield (
                 which,
@@ -74,7 +92,8 @@ def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str
                     for k, p in zip(modules, kept, strict=True)
                 ],
             )
-    yield PASSES[2], False, [lambda k=k: k.weight_gradient(geometry, x, dy, results[2], threads) for k in modules]
+    if _winograd.serves(g, PASSES[2]):
+        yield PASSES[2], False, [lambda k=k: k.weight_gradient(geometry, x, dy, results[2], threads) for k in modules]
 
 
 def seconds(both: list[Callable[[], None]]) -> list[float]:
@@ -98,12 +117,11 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--count", type=int, default=200, help="layers")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lines", action="store_true", help="1-D layers")
+    parser.add_argument("--layers", choices=LAYERS, default="squares")
     parser.add_argument("--output", type=Path, metavar="JSON")
     given = parser.parse_args()
     dtype, rows, wrong = np.dtype(given.dtype), [], 0
-    drawn = lines(given.seed) if given.lines else geometries(given.seed)
-    for g, _ in zip(drawn, range(given.count), strict=False):
+    for g, _ in zip(LAYERS[given.layers](given.seed), range(given.count), strict=False):
         for which, packed, both in calls(g, dtype, given.threads):
             direct, winograd = seconds(both)
             taken = _winograd.pays(g, dtype, which, packed)

@@ -21,11 +21,15 @@ MOST_DILATION = 128  # a block of tiles holds at least so many
 LEAST_CHANNELS = 8  # with fewer to sum over, its rounding error is more than three times that of the direct kernels
 
 
-def serves(g: Geometry) -> bool:
-    """Whether the kernels of `winograd` compute this geometry: 3x3 without stride or dilation, or 1x3 without stride,
-    and nothing empty.
+def serves(g: Geometry, which: str) -> bool:
+    """Whether the kernels of `winograd` compute this pass: 3x3 without stride or dilation, 1x3 without stride, or the
+    input gradient of 4x4 with a stride of two; and nothing empty.
     """
-    if (g.stride_h, g.stride_w) != (1, 1) or min(g.n, g.ic, g.ih, g.iw, g.oc, g.oh, g.ow) == 0:
+    if min(g.n, g.ic, g.ih, g.iw, g.oc, g.oh, g.ow) == 0:
+        return False
+    if (g.kh, g.kw, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w) == (4, 4, 2, 2, 1, 1):
+        return which == "input_gradient"
+    if (g.stride_h, g.stride_w) != (1, 1):
         return False
     if (g.kh, g.kw) == (1, 3):
         return g.dilation_w <= MOST_DILATION
@@ -44,6 +48,8 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     pixels, tiles = g.n * h * w, g.n * _vectors(h, 4) * _vectors(w, 4)
     if g.kh == 1:
         return _pays_for_lines(g, which, packed, c, m, pixels, lanes)
+    if g.kh == 4:
+        return _pays_for_phases(g, packed, c, m, lanes)
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs = c * m_vectors
     # 36 products per tile; the transforms of its source and of its outputs; that of the weights, which is done again in
@@ -84,6 +90,21 @@ def _pays_for_lines(g: Geometry, which: str, packed: bool, c: int, m: int, pixel
     winograd += 700 if packed else 17 * pairs + 1600
     direct = 0.4 * c * m / lanes * pixels + 0.15 * c * pixels + 600
     return winograd < (direct if packed else direct + 2.3 * pairs)
+
+
+def _pays_for_phases(g: Geometry, packed: bool, c: int, m: int, lanes: int) -> bool:
+    """The same for the input gradient of 4x4 kernels with a stride of two: 100 products for 8x8 targets, and the direct
+    kernels with 4 for each target, one row after the other.
+    """
+    tiles = g.n * _vectors(g.ih, 8) * _vectors(g.iw, 8)
+    c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
+    pairs = c * m_vectors
+    winograd = 24.5 * pairs * _vectors(tiles, 4) * 4 + (370 * c_vectors + 160 * m_vectors) * tiles
+    winograd += (155 if packed else 285) * pairs + 4000
+    by_channels = pairs * g.n * (4 * g.oh - 2) * (4 * g.ow - 2)
+    by_pixels = 16 * c * m * g.n * _vectors(g.oh * (g.ow + 1), lanes)
+    direct = 0.147 * min(by_channels, by_pixels) + 0.32 * c * g.n * g.oh * g.ow + m * g.n * g.ih * (0.44 * g.iw + 6.1)
+    return winograd < direct + ((29 if packed else 104) * pairs + 1600)
 
 
 def _products(h: int, w: int, g: Geometry, which: str) -> int:

@@ -1,7 +1,7 @@
 # Convolution by Winograd's F(4x4, 3x3) or F(4, 3): forward, input gradient (= transposed convolution), weight gradient.
 #
-# The entry points that Python calls, for kernels of 3x3 without stride or dilation, or 1x3 without stride; arguments as
-# in convolution.pyx. A call transforms weights and source (winograd_transform.pxd), multiplies (winograd_product.pxd)
+# The entry points that Python calls, for kernels of 3x3 without stride or dilation, or 1x3 without stride; and, by
+# F(4x4, 2x2), the input gradient of 4x4 with a stride of two. Arguments as in convolution.pyx. A call transforms weights and source (winograd_transform.pxd), multiplies (winograd_product.pxd)
 # and transforms back; in which order is in winograd_schedules.pxi and winograd_walks.pxi.
 #
 # Loops are divided statically: what another core has written last, in this call or the one before, takes twice as long
@@ -17,6 +17,7 @@ cimport numpy as cnp
 from geometry cimport Geometry
 from vector cimport LANES, MAX_LANES, real, splat, vec
 from winograd_matrices cimport line_of_data, line_of_gradient, line_of_output, line_of_weight, line_of_weight_gradient
+from winograd_phases cimport line_of_phase_data, line_of_phase_output, line_of_phase_weight
 from winograd_plan cimport OWN_BYTES, Winograd, carve_offsets, cut, describe, keeps_weights, panels_for, u_bytes
 from winograd_weight_gradient cimport Walk, carve_walk, cut_walk
 from workspace cimport Carver, carve
@@ -216,10 +217,13 @@ cdef enum Line:
     OUTPUT
     GRADIENT
     WEIGHT_GRADIENT
+    PHASE_DATA
+    PHASE_WEIGHT
+    PHASE_OUTPUT
 
 
 cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
-    # What a line of winograd_matrices.pxd multiplies by, column by column.
+    # What a line of winograd_matrices.pxd or winograd_phases.pxd multiplies by, column by column.
     cdef vec unit[6]
     cdef vec doubt[4]
     cdef real result[6 * MAX_LANES]
@@ -236,8 +240,14 @@ cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
             line_of_output(result, LANES, unit[0], unit[1], unit[2], unit[3], unit[4], unit[5], splat(0), doubt)
         elif line == GRADIENT:
             line_of_gradient(result, LANES, unit[0], unit[1], unit[2], unit[3])
-        else:
+        elif line == WEIGHT_GRADIENT:
             line_of_weight_gradient(result, LANES, <const real*> unit, LANES)
+        elif line == PHASE_DATA:
+            line_of_phase_data(result, LANES, <const real*> unit, LANES)
+        elif line == PHASE_WEIGHT:
+            line_of_phase_weight(result, LANES, unit[0], unit[1])
+        else:
+            line_of_phase_output(<vec*> result, <const real*> unit, LANES)
         answer.append([result[i * LANES] for i in range(rows)])
     return [list(row) for row in zip(*answer)]
 
@@ -246,3 +256,8 @@ def matrices():
     """B', G, A', A and G', as lists of rows: found out by transforming unit vectors."""
     return (matrix(DATA, 6, 6), matrix(WEIGHT, 6, 3), matrix(OUTPUT, 4, 6), matrix(GRADIENT, 6, 4),
             matrix(WEIGHT_GRADIENT, 3, 6))
+
+
+def phase_matrices():
+    """B', G and A' of the phases of 4x4 kernels with a stride of two."""
+    return matrix(PHASE_DATA, 5, 5), matrix(PHASE_WEIGHT, 5, 2), matrix(PHASE_OUTPUT, 4, 5)

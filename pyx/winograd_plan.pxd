@@ -110,7 +110,7 @@ cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
 
 
 cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcept nogil:
-    return divide(w.vectors, PANEL, threads)
+    return divide(w.vectors, PANEL, threads if w.phases == 1 else 1)
 
 
 cdef inline bint is_few(const Winograd* w) noexcept nogil:

@@ -92,8 +92,13 @@ def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Ca
     It rounds even small whole numbers: the bound is the one that `test_winograd.py` holds it to.
     """
     module = _kernels.load("winograd", dtype, isa)
-    for kernel, dilation in (((3, 3), (1, 1)), ((1, 3), case.dilation)):
-        plain = replace(case, kernel=kernel, stride=(1, 1), dilation=dilation, output_padding=(0, 0))
+    for kernel, stride, dilation in (
+        ((3, 3), (1, 1), (1, 1)),
+        ((1, 3), (1, 1), case.dilation),
+        ((4, 4), (2, 2), (1, 1)),
+    ):
+        output_padding = tuple(min(a, b - 1) for a, b in zip(case.output_padding, stride, strict=True))
+        plain = replace(case, kernel=kernel, stride=stride, dilation=dilation, output_padding=output_padding)
         if min(plain.size) > 0 and min(plain.out) > 0 and 0 not in (plain.n, plain.ic, plain.oc):
             yield from _winograd_calls(module, plain, dtype)
 
@@ -110,7 +115,9 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
         ("dx", backward, {"dy": dy, "w": w, "b": None}),
         ("dw", "weight_gradient", {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}),
     ):
-        what = f"winograd {case.kernel[0]}x3 {name}"
+        if case.stride != (1, 1) and kernel != "input_gradient":
+            continue
+        what = f"winograd {case.kernel[0]}x{case.kernel[1]} {name}"
         call = _simple(getattr(module, kernel), what, geometry, inputs, {name: expected[name]}, dtype)
         call.atol = winograd_bound(dtype, case.terms[name], expected[name])
         yield call

@@ -17,6 +17,11 @@ def matrices(absolute: bool = False) -> tuple[np.ndarray, ...]:
     return tuple(np.abs(m) if absolute else m for m in found)
 
 
+def phase_matrices() -> tuple[np.ndarray, ...]:
+    """The same for 2x2 weights: the phases of 4x4 with a stride of two."""
+    return tuple(np.array(m) for m in _kernels.load("winograd", np.float64).phase_matrices())
+
+
 def tiles(x, size: int, top: int, left: int, down: int, across: int) -> np.ndarray:
     """(N, C, down, across, size, size): squares of `x` 4 apart, the first at (-top, -left), zeros outside."""
     n, c, h, w = x.shape
@@ -32,10 +37,10 @@ def tiles(x, size: int, top: int, left: int, down: int, across: int) -> np.ndarr
 
 
 def forward(x, w, padding, out, groups: int = 1, absolute: bool = False) -> np.ndarray:
-    """The convolution of `x` with weights (K, C / groups, 3, 3), padded by (top, left), of size `out`."""
-    data, weight, output = matrices(absolute)
+    """The convolution of `x` with weights (K, C / groups, 3, 3) or (..., 2, 2), padded by (top, left), of size `out`."""
+    data, weight, output = matrices(absolute) if w.shape[2] == 3 else phase_matrices()
     down, across = -(-out[0] // 4), -(-out[1] // 4)
-    d = tiles(x, 6, *padding, down, across)
+    d = tiles(x, len(data), *padding, down, across)
     v = np.einsum("ia,ncyxab,jb->ncyxij", data, d, data, optimize=True)
     u = np.einsum("ia,kcab,jb->kcij", weight, w, weight, optimize=True)
     k, c = w.shape[0] // groups, w.shape[1]
@@ -49,9 +54,23 @@ def forward(x, w, padding, out, groups: int = 1, absolute: bool = False) -> np.n
 
 def input_gradient(dy, w, padding, size, groups: int = 1, absolute: bool = False) -> np.ndarray:
     """The forward of `dy` with flipped weights, in and out exchanged."""
-    k, c = w.shape[0] // groups, w.shape[1]
-    turned = w[:, :, ::-1, ::-1].reshape(groups, k, c, 3, 3).swapaxes(1, 2).reshape(groups * c, k, 3, 3)
-    return forward(dy, turned, (2 - padding[0], 2 - padding[1]), size, groups, absolute)
+    return forward(dy, _turned(w, groups), (2 - padding[0], 2 - padding[1]), size, groups, absolute)
+
+
+def strided_input_gradient(dy, w, padding, size, groups: int = 1) -> np.ndarray:
+    """That of 4x4 weights with a stride of two: row i of it is row (i + padding) // 2 of the phase of its parity."""
+    turned = _turned(w, groups)
+    dx = np.empty((len(dy), w.shape[1] * groups, *size))
+    for i, j in np.ndindex(2, 2):
+        (down, row), (across, column) = divmod(i + padding[0], 2), divmod(j + padding[1], 2)
+        phase, out = turned[:, :, 1 - row :: 2, 1 - column :: 2], (-(-(size[0] - i) // 2), -(-(size[1] - j) // 2))
+        dx[:, :, i::2, j::2] = forward(dy, phase, (1 - down, 1 - across), out, groups)
+    return dx
+
+
+def _turned(w, groups: int) -> np.ndarray:
+    k, (c, *kernel) = w.shape[0] // groups, w.shape[1:]
+    return w[:, :, ::-1, ::-1].reshape(groups, k, c, *kernel).swapaxes(1, 2).reshape(groups * c, k, *kernel)
 
 
 def weight_gradient(x, dy, padding, groups: int = 1, absolute: bool = False) -> np.ndarray:

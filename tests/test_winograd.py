@@ -24,6 +24,7 @@ from tolerance import assert_near, assert_same_bits, winograd_bound
 
 RUNS_HERE = [isa for isa in _kernels.built if isa in _kernels.supported]
 POINTS = [Fraction(0), Fraction(5, 8), -Fraction(5, 8), Fraction(3, 2), -Fraction(3, 2)]
+PHASE_POINTS = [Fraction(3, 8), -Fraction(3, 8), Fraction(5, 4), -Fraction(5, 4)]
 
 
 def conv(n, ic, oc, size, seed=0, **options):
@@ -34,15 +35,15 @@ def conv(n, ic, oc, size, seed=0, **options):
 # ------------------------------------------------------------------------------------------------- the matrices
 
 
-def exact_weight_matrix():
+def exact_weight_matrix(points, weights):
     """G by the rule of Cook and Toom: (1, t, t^2) over the product of all (t - u); (0, 0, 1) for infinity."""
     rows = []
-    for t in POINTS:
+    for t in points:
         slope = Fraction(1)
-        for u in POINTS:
+        for u in points:
             slope *= t - u if u != t else 1
-        rows.append([t**j / slope for j in range(3)])
-    return [*rows, [Fraction(0), Fraction(0), Fraction(1)]]
+        rows.append([t**j / slope for j in range(weights)])
+    return [*rows, [Fraction(j == weights - 1) for j in range(weights)]]
 
 
 def exact(matrix):
@@ -52,13 +53,14 @@ def exact(matrix):
 @pytest.mark.parametrize("isa", RUNS_HERE)
 def test_the_matrices_compute_a_correlation(isa, dtype):
     """In rationals: A' [(G g) * (B' d)] is the sum of g[j] d[i + j], for every unit g and d."""
-    data, _, output, _, _ = _kernels.load("winograd", dtype, isa).matrices()
-    data, output, weight = exact(data), exact(output), exact_weight_matrix()
-    for i in range(4):
-        for j in range(3):
-            for k in range(6):
-                value = sum(output[i][p] * weight[p][j] * data[p][k] for p in range(6))
-                assert value == (k == i + j), (i, j, k)
+    module = _kernels.load("winograd", dtype, isa)
+    for points, weights, matrices in ((POINTS, 3, module.matrices()), (PHASE_POINTS, 2, module.phase_matrices())):
+        data, output, weight = exact(matrices[0]), exact(matrices[2]), exact_weight_matrix(points, weights)
+        for i in range(4):
+            for j in range(weights):
+                for k in range(len(data)):
+                    value = sum(output[i][p] * weight[p][j] * data[p][k] for p in range(len(data)))
+                    assert value == (k == i + j), (weights, i, j, k)
 
 
 @pytest.mark.parametrize("isa", RUNS_HERE)
@@ -67,8 +69,9 @@ def test_every_direction_reads_the_same_matrices(isa, dtype):
     _, weight, output, gradient, weight_gradient = _kernels.load("winograd", dtype, isa).matrices()
     assert np.array_equal(gradient, np.transpose(output))
     assert np.array_equal(weight_gradient, np.transpose(weight))
-    rounded = [[float(value) for value in row] for row in exact_weight_matrix()]
-    assert np.array_equal(np.array(rounded, dtype), np.array(weight, dtype))
+    for points, found in ((POINTS, weight), (PHASE_POINTS, _kernels.load("winograd", dtype, isa).phase_matrices()[1])):
+        rounded = [[float(value) for value in row] for row in exact_weight_matrix(points, len(found[0]))]
+        assert np.array_equal(np.array(rounded, dtype), np.array(found, dtype))
 
 
 # ------------------------------------------------------------------------------------------------- results
@@ -92,6 +95,18 @@ def test_the_slow_twin_agrees_with_the_definition():
         for name, value in found.items():
             bound = winograd_bound(np.float64, case.terms[name], expected[name])
             assert_near(value, expected[name], bound, f"{name} of {case}")
+
+
+def test_the_slow_twin_of_phases_agrees_with_the_definition():
+    for seed in range(20):
+        case = replace(geometries.conv(87_000 + seed), kernel=(4, 4), stride=(2, 2), dilation=(1, 1))
+        if min(case.out) < 1 or 0 in (case.n, case.ic, case.oc, *case.size):
+            continue
+        x, w, b, dy = operations.arrays(case, np.float64, whole=True)
+        expected = operations.convolve_reference(case, x, w, b, dy)["dx"]
+        padding = case.padding[0][0], case.padding[1][0]
+        found = reference_winograd.strided_input_gradient(dy, w, padding, case.size, case.groups)
+        assert_near(found, expected, winograd_bound(np.float64, case.terms["dx"], expected), f"{case}")
 
 
 @pytest.mark.parametrize("isa", RUNS_HERE)
@@ -233,6 +248,77 @@ def test_an_image_has_the_same_bits_alone(case, dtype):
             assert_same_bits(alone[name], found[name][i : i + 1], f"{name} {i} of {case}")
 
 
+# ------------------------------------------------------------------------------------------------- strides of two
+
+
+def strided(n, ic, oc, size, padding=((1, 1), (1, 1)), **options):
+    return Conv(4, n, ic, oc, options.pop("groups", 1), size, (4, 4), (2, 2), padding, transposed=True, **options)
+
+
+STRIDED = [
+    strided(20, 64, 48, (4, 4)),
+    strided(3, 130, 20, (8, 9), padding=((0, 2), (3, 1))),
+    strided(1, 40, 70, (31, 30)),
+    strided(2, 24, 36, (16, 17), groups=2),
+    strided(2, 33, 100, (5, 90), output_padding=(1, 1)),
+    strided(70, 300, 130, (3, 4)),
+    strided(9, 200, 150, (16, 15), padding=((2, 1), (0, 0))),
+    strided(1, 8, 3, (70, 70)),
+]
+
+
+def transpose(case, x, w, b, algorithm="winograd", packed=False):
+    """The transposed convolution by the kernels of one algorithm."""
+    kernels = getattr(_kernels, {"direct": "convolution"}.get(algorithm, algorithm))[x.dtype]
+    geometry, y = np.array(case.packed, np.intp), np.full(case.y_shape, np.nan, x.dtype)
+    kept = kernels.pack_input_gradient(geometry, w, pc.get_num_threads()) if packed else None
+    kernels.input_gradient(geometry, x, w, b, y, pc.get_num_threads(), kept)
+    return y
+
+
+@pytest.mark.parametrize("case", STRIDED, ids=str)
+def test_strided_as_accurate_as_promised(case, dtype):
+    rng = np.random.default_rng(1)
+    data = [rng.standard_normal(s).astype(dtype) for s in (case.x_shape, case.w_shape, (case.oc,))]
+    expected = transpose(case, *(a.astype(np.float64) for a in data), "direct")
+    found, direct = (transpose(case, *data, algorithm) for algorithm in ("winograd", "direct"))
+    assert_near(found, expected.astype(dtype), winograd_bound(dtype, case.terms["y"], expected), f"{case}")
+    if dtype == np.float32:
+        error, usual = (np.sqrt(np.mean((a - expected) ** 2)) for a in (found, direct))
+        assert error <= 3 * usual, f"{case}: {error:.3g}, {usual:.3g} by the direct kernels"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -2e37])
+@pytest.mark.parametrize("which", [0, 1])
+def test_strided_not_finite_as_by_the_direct_kernels(value, which):
+    for seed, case in enumerate(STRIDED):
+        case, rng = replace(case, n=3), np.random.default_rng([seed, 3])
+        data = operations.arrays(case, np.float32, whole=False)[:3]
+        data[which].flat[rng.choice(data[which].size, 1 + seed % 3)] = value
+        with np.errstate(all="ignore"):
+            found, direct = (transpose(case, *data, algorithm) for algorithm in ("winograd", "direct"))
+        bad = ~np.isfinite(direct)
+        assert_same_bits(np.where(bad, direct, 0), np.where(bad, found, 0), f"{case}")
+        assert np.isfinite(found[~bad]).all(), f"{case}"
+        for a, b in zip(found, direct, strict=True):
+            if not np.isfinite(b).all():
+                assert_same_bits(a, b, f"{case}")
+
+
+@pytest.mark.parametrize("case", STRIDED, ids=str)
+def test_strided_the_same_bits_for_threads_packed_weights_and_batches(case, dtype):
+    case = replace(case, n=max(case.n, 3))
+    x, w, b, _ = operations.arrays(case, dtype, whole=False)
+    first = transpose(case, x, w, b)
+    for count in (1, 2, 3, 5):
+        with pc.num_threads(count):
+            for packed in (False, True):
+                assert_same_bits(transpose(case, x, w, b, packed=packed), first, f"{count} threads of {case}")
+    for i in (0, 1, case.n - 1):
+        alone = transpose(replace(case, n=1), x[i : i + 1], w, b)
+        assert_same_bits(alone, first[i : i + 1], f"image {i} of {case}")
+
+
 # ------------------------------------------------------------------------------------------------- the choice
 
 
@@ -249,6 +335,8 @@ def test_what_it_cannot_do_is_refused(options):
     for size in ((1, 1), (5, 5), (3, 1), (1, 5)):
         with pytest.raises(ValueError, match="winograd"):
             F.conv2d(x, np.zeros((4, 4, *size)), algorithm="winograd")
+    with pytest.raises(ValueError, match=r"winograd.*4x4"):
+        F.conv_transpose2d(x, np.zeros((4, 4, 4, 4)), stride=2, algorithm="winograd")
     with pytest.raises(ValueError, match="winograd"):
         F.conv1d(np.zeros((1, 4, 300)), np.zeros((4, 4, 3)), dilation=129, algorithm="winograd")
 
@@ -265,4 +353,8 @@ def test_auto_takes_it_where_it_pays_and_nowhere_else():
         assert set(choose("conv2d", "auto", geometry, dtype)) == {winograd}
     for geometry in (small, first, strided):
         assert set(choose("conv2d", "auto", geometry, dtype)) == {direct}
+    generator = Geometry(64, 64, 32, 32, 128, 16, 16, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1)
+    assert choose("conv_transpose2d", "auto", generator, dtype, True) == (direct, winograd, direct, winograd)
+    narrow = generator._replace(ic=3)
+    assert set(choose("conv_transpose2d", "auto", narrow, dtype, True)) == {direct}
     assert set(choose("conv2d", "direct", large, dtype)) == {direct}
