@@ -7,6 +7,9 @@
 #
 # by the same rule as in winograd_matrices.pxd. The points are +-3/8, +-5/4 and infinity: two pairs, and no 0. The rms
 # error at 64 channels is 1.6 times that of the direct sum; with 0, +-5/8, 3/2 and infinity it is 2.6 times.
+#
+# The functions are given PHASE_SPAN and OUTPUTS as variables, lest loops over lines be unrolled: they took three times
+# the code, and no less time.
 
 from vector cimport LANES, MAX_LANES, real, vec
 from winograd_matrices cimport OUTPUTS, at, put
@@ -53,13 +56,14 @@ cdef inline void line_of_phase_data(real* t, Py_ssize_t t_step, const real* d, P
     put(t, t_step, 4, at(d, step, 4) - phase_square_sum * d2 + phase_square_product * d0)
 
 
-cdef inline void transform_phase_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t row) noexcept nogil:
+cdef inline void transform_phase_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t row,
+                                      Py_ssize_t span) noexcept nogil:
     # t = B' d B, 5x5 from 5x5, rows of d `row` apart
     cdef real between[PHASE_POINTS * MAX_LANES]
     cdef Py_ssize_t i
-    for i in range(PHASE_SPAN):
+    for i in range(span):
         line_of_phase_data(between + i * LANES, PHASE_SPAN * LANES, d + i * LANES, row)
-    for i in range(PHASE_SPAN):
+    for i in range(span):
         line_of_phase_data(t + i * PHASE_SPAN * t_step, t_step, between + i * PHASE_SPAN * LANES, LANES)
 
 
@@ -75,12 +79,12 @@ cdef inline void line_of_phase_weight(real* u, Py_ssize_t u_step, vec g0, vec g1
 
 
 cdef inline void transform_phase_weights(real* u, Py_ssize_t u_step, Py_ssize_t u_next, const real* g, Py_ssize_t step,
-                                         Py_ssize_t g_next, Py_ssize_t count) noexcept nogil:
+                                         Py_ssize_t g_next, Py_ssize_t count, Py_ssize_t span) noexcept nogil:
     # u = G g G', 5x5 from every other row and column of a 4x4 kernel, `count` times. Line by line: the points of u are
     # pages apart, and few pages can be written to at a time.
     cdef Py_ssize_t line, i
     cdef const real* weights
-    for line in range(PHASE_SPAN):
+    for line in range(span):
         weights = phase_weights[line]
         for i in range(count):
             line_of_phase_weight(u + line * PHASE_SPAN * u_step + i * u_next, u_step,
@@ -98,14 +102,14 @@ cdef inline void line_of_phase_output(vec* y, const real* m, Py_ssize_t step) no
 
 
 cdef inline void transform_phase_output(real* y, Py_ssize_t row, Py_ssize_t column, const real* m, Py_ssize_t step,
-                                        vec bias, vec* doubt) noexcept nogil:
+                                        vec bias, vec* doubt, Py_ssize_t span, Py_ssize_t outputs) noexcept nogil:
     # y = A' m A + bias, 4x4 from 5x5, numbers of y `row` and `column` apart; the squares of A' m A are added to doubt
     cdef vec between[OUTPUTS * PHASE_SPAN]
     cdef vec line[OUTPUTS]
     cdef Py_ssize_t i, j
-    for i in range(PHASE_SPAN):
+    for i in range(span):
         line_of_phase_output(between + OUTPUTS * i, m + i * step, PHASE_SPAN * step)
-    for i in range(OUTPUTS):
+    for i in range(outputs):
         line_of_phase_output(line, <const real*> (between + i), OUTPUTS * LANES)
         for j in range(OUTPUTS):
             put(y + i * row, column, j, line[j] + bias)

@@ -14,7 +14,7 @@ from winograd_few cimport products_of
 from winograd_matrices cimport SPAN
 from winograd_plan cimport CHAIN, Winograd, is_few, panel_start
 from winograd_product cimport half_product_of, product_of
-from winograd_transform cimport (Loom, Window, carve_loom, clear_tiles, transform_products, transform_source,
+from winograd_transform cimport (WEIGHTS, Loom, Window, carve_loom, clear_tiles, transform_products, transform_source,
                                  transform_weights, transpose_weights, window_of)
 from workspace cimport Carver, carve
 
@@ -97,10 +97,35 @@ cdef void finish(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t block, 
             call.doubted[image] = 1
 
 
+cdef void make_taps(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t vector, Py_ssize_t first, Py_ssize_t depth,
+                    real* taps) noexcept nogil:
+    # The one copy of a long function, as others below.
+    transpose_weights(taps, &call.w, &h.loom, group, vector, first, depth, call.weight)
+
+
+cdef inline const real* taps_of(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t vector, Py_ssize_t first,
+                                Py_ssize_t depth, real* taps) noexcept nogil:
+    # Those of `depth` channels c from `first` on: put in order before, or now, where `taps` points.
+    group //= call.w.phases
+    if call.weight == NULL:
+        return call.transposed + ((group * call.w.vectors + vector) * call.w.c + first) * call.w.taps * LANES
+    make_taps(call, h, group, vector, first, depth, taps)
+    return taps
+
+
 cdef void make_weights(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t first,
                        Py_ssize_t depth, real* u) noexcept nogil:
-    # The one copy of a long function, as others below.
-    transform_weights(u, &call.w, &h.loom, group, panel, first, depth, call.weight, call.transposed)
+    # U of a panel and `depth` channels c from `first` on.
+    cdef const Winograd* w = &call.w
+    cdef Py_ssize_t start = panel_start(w, panel) // LANES, width = panel_start(w, panel + 1) - start * LANES
+    cdef Py_ssize_t vector, c, count
+    for vector in range(width // LANES):
+        c = 0
+        while c < depth:
+            count = smaller(WEIGHTS, depth - c)
+            transform_weights(u + c * width + vector * LANES, w, group % w.phases, width,
+                              taps_of(call, h, group, start + vector, first + c, count, h.loom.taps), count)
+            c += WEIGHTS
 
 
 cdef void make_source(const Winograd* w, Loom* loom, Py_ssize_t group, Py_ssize_t block, Py_ssize_t c_block,
@@ -120,8 +145,7 @@ cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexc
 cdef void transpose_vector(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
     cdef Hand h = hand_of(call, thread)
     cdef const Winograd* w = &call.w
-    transpose_weights(call.transposed + task * w.c * w.taps * LANES, w, &h.loom, task // w.vectors, task % w.vectors, 0,
-                      w.c, call.weight)
+    make_taps(call, &h, task // w.vectors, task % w.vectors, 0, w.c, call.transposed + task * w.c * w.taps * LANES)
 
 
 cdef inline const real* weights_of(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t thread) noexcept nogil:
@@ -165,12 +189,9 @@ cdef void multiply_few(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t p
         c = 0
         while c < w.c:
             depth = smaller(CHAIN, w.c - c)
-            if call.weight != NULL:
-                transpose_weights(h.u, w, &h.loom, group, first + vector, c, depth, call.weight)
-                g = next = h.u
-            else:
-                g = call.transposed + ((group * w.vectors + first + vector) * w.c + c) * 9 * LANES
-                next = g + CHAIN * 9 * LANES
+            g = next = taps_of(call, h, group, first + vector, c, depth, h.u)
+            if call.weight == NULL:
+                next += CHAIN * 9 * LANES
             if w.flipped:
                 g += 8 * LANES
             for line in range(SPAN):

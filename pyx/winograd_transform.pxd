@@ -138,16 +138,16 @@ cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_
 cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile,
                                const real* plane) noexcept nogil:
     # One row of tiles, from number `tile` of the block on.  plane (6 or 1, b.width, LANES)
-    cdef Py_ssize_t step = w.apart * LANES, i
+    cdef Py_ssize_t step = w.apart * LANES, i, phase
     cdef real* to
     cdef const real* d
     for _ in range(b.columns // w.apart):
         for i in range(w.apart):
             to, d = v + tile // w.group * w.v_rows + tile % w.group * LANES, plane + i * LANES
             if w.phases > 1:
-                transform_phase_data(to, w.v_point, d, b.width * LANES)
-                transform_phase_data(to + PHASE_POINTS * w.v_point, w.v_point, d + w.later_across * LANES,
-                                     b.width * LANES)
+                for phase in range(w.phases):
+                    transform_phase_data(to + phase * PHASE_POINTS * w.v_point, w.v_point,
+                                         d + phase * w.later_across * LANES, b.width * LANES, w.high + w.overlap)
             elif w.high > 1:
                 transform_data(to, w.v_point, d, b.width * LANES)
             else:
@@ -211,44 +211,29 @@ cdef inline void transform_phases(real* u, const Winograd* w, Py_ssize_t phase, 
                                   Py_ssize_t step, Py_ssize_t count) noexcept nogil:
     # U of a phase of rows, both phases of columns, from `count` 4x4 kernels in the order in which they are met.
     cdef Py_ssize_t row = 1 - (phase + w.later_down) % 2, i
-    for i in range(2):
+    for i in range(w.phases):
         transform_phase_weights(u + i * PHASE_POINTS * w.u_point, w.u_point, u_next,
-                                g + (4 * row + 1 - (i + w.later_across) % 2) * step, step, w.taps * LANES, count)
+                                g + (4 * row + 1 - (i + w.later_across) % 2) * step, step, w.taps * LANES, count,
+                                w.high + w.overlap)
 
 
-cdef inline void transform_weights(real* u, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t panel,
-                                   Py_ssize_t first, Py_ssize_t count, const real* weight,
-                                   const real* transposed) noexcept nogil:
-    # U of a panel and `count` channels c from `first` on, from the array of all groups, or from its transposed weights.
-    cdef Py_ssize_t start = panel_start(w, panel) // LANES, vectors = panel_start(w, panel + 1) // LANES - start
-    cdef Py_ssize_t step = -LANES if w.flipped else LANES, of_group = group // w.phases, vector, c, i
-    cdef const real* g
-    cdef real* to
-    for vector in range(vectors):
-        c = 0
-        while c < count:
-            if weight != NULL:
-                transpose_weights(k.taps, w, k, of_group, start + vector, first + c, smaller(WEIGHTS, count - c),
-                                  weight)
-                g = k.taps
-            else:
-                g = transposed + ((of_group * w.vectors + start + vector) * w.c + first + c) * w.taps * LANES
-            if w.flipped:
-                g += (w.taps - 1) * LANES
-            if w.phases > 1:
-                transform_phases(u + (c * vectors + vector) * LANES, w, group % w.phases, vectors * LANES, g, step,
-                                 smaller(WEIGHTS, count - c))
-                c += WEIGHTS
-                continue
-            for i in range(smaller(WEIGHTS, count - c)):
-                to = u + ((c + i) * vectors + vector) * LANES
-                if w.high > 1:
-                    transform_weight(to, w.u_point, g, step)
-                else:
-                    # (Held, lest products that both share be made before the branch, and rounded there.)
-                    line_of_weight(to, w.u_point, held(at(g, step, 0)), held(at(g, step, 1)), held(at(g, step, 2)))
-                g += w.taps * LANES
-            c += WEIGHTS
+cdef inline void transform_weights(real* u, const Winograd* w, Py_ssize_t phase, Py_ssize_t u_next, const real* g,
+                                   Py_ssize_t count) noexcept nogil:
+    # U of a vector of channels m and `count` channels c, u_next apart, from their taps; of one phase of rows.
+    cdef Py_ssize_t step = -LANES if w.flipped else LANES
+    if w.flipped:
+        g += (w.taps - 1) * LANES
+    if w.phases > 1:
+        transform_phases(u, w, phase, u_next, g, step, count)
+        return
+    for _ in range(count):
+        if w.high > 1:
+            transform_weight(u, w.u_point, g, step)
+        else:
+            # (Held, lest products that both share be made before the branch, and rounded there.)
+            line_of_weight(u, w.u_point, held(at(g, step, 0)), held(at(g, step, 1)), held(at(g, step, 2)))
+        g += w.taps * LANES
+        u += u_next
 
 
 cdef inline void store_pixels(real* target, Py_ssize_t channel, Py_ssize_t channels, const real* pixels,
@@ -275,7 +260,8 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
     if w.phases > 1:
         for i in range(2 * count):
             transform_phase_output(pixels + (i // 2 * 2 * OUTPUTS + i % 2) * LANES, pitch * LANES, 2 * LANES,
-                                   m + i // 2 * width + i % 2 * PHASE_POINTS * w.m_point, w.m_point, bias, doubt)
+                                   m + i // 2 * width + i % 2 * PHASE_POINTS * w.m_point, w.m_point, bias, doubt,
+                                   w.high + w.overlap, w.high)
         return
     if w.high > 1:
         for i in range(count):
