@@ -67,7 +67,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     threads = threads_for(w, threads, packed is None)
     cut(w, 0 if packed is None else (<Packed> packed).panels, threads)
     call.panel_by_panel = w.staged and (packed is None or not (<Packed> packed).panels)
-    call.own_weights = packed is None and not w.staged and w.groups == 1 and u_bytes(w) <= OWN_BYTES
+    call.own_weights = packed is None and not w.staged and w.groups == w.phases and u_bytes(w) <= OWN_BYTES
     call.source, call.target = numbers(source), numbers(target)
     call.weight = numbers(weight) if packed is None else NULL
     width = w.vectors * LANES

@@ -119,8 +119,8 @@ cdef inline bint is_few(const Winograd* w) noexcept nogil:
 
 
 cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:
-    # Of a group.
-    return w.points * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
+    # Of a group, all its phases.
+    return w.phases * w.points * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
 
 
 cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
@@ -128,7 +128,7 @@ cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
     # that from is a quarter of the size, and making it takes less time than to read it from beyond the L2.
     # (With few tiles too; but threads would meet twice for every group.)
     cdef Py_ssize_t most = FEW_BYTES if is_few(w) and w.groups == 1 else KEPT_BYTES
-    return u_bytes(w) <= most and w.groups * u_bytes(w) <= ALL_BYTES
+    return u_bytes(w) <= w.phases * most and w.groups // w.phases * u_bytes(w) <= ALL_BYTES
 
 
 cdef inline Py_ssize_t most_tiles(const Winograd* w) noexcept nogil:
@@ -156,7 +156,7 @@ cdef inline Py_ssize_t columns_of(const Winograd* w, Py_ssize_t bands, Py_ssize_
 
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
     # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
-    cdef Py_ssize_t rows = w.n * w.down, most = most_tiles(w), width, wanted, bytes_of_tile
+    cdef Py_ssize_t groups = w.groups // w.phases, rows = w.n * w.down, most = most_tiles(w), width, wanted, bytes_of_tile
     cdef bint made = panels > 0
     w.even = False
     w.panels = panels if made else panels_for(w, threads)
@@ -171,18 +171,18 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     if 4 * w.across > 5 * wanted:
         w.rows = 1
         w.column_bands = ceil_div(w.across, wanted)
-        if not w.staged and w.groups == 1 and rows * w.column_bands < 8 * threads:
+        if not w.staged and groups == 1 and rows * w.column_bands < 8 * threads:
             w.column_bands = divide(w.across, wanted, threads)
         w.columns = columns_of(w, w.column_bands, threads)
         w.column_bands = ceil_div(w.across, w.columns)
     else:
         w.columns, w.column_bands = w.across, 1
         w.rows = larger(wanted // w.across, 1)
-        if not w.staged and w.groups == 1 and ceil_div(rows, w.rows) < 8 * threads:
+        if not w.staged and groups == 1 and ceil_div(rows, w.rows) < 8 * threads:
             w.rows = ceil_div(rows, divide(rows, w.rows, threads))
     w.row_bands = ceil_div(rows, w.rows)
     w.blocks = w.row_bands * w.column_bands
-    if w.groups * w.blocks < threads or (w.groups * w.blocks < 8 * threads and w.groups * w.blocks % threads):
+    if groups * w.blocks < threads or (groups * w.blocks < 8 * threads and groups * w.blocks % threads):
         w.staged = True
     w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
     shape_v(w, ROWS)

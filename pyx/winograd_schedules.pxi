@@ -47,8 +47,8 @@ cdef void carve_hand(Hand* h, const Call* call, Carver* carver) noexcept nogil:
     cdef const Winograd* w = &call.w
     carve_loom(&h.loom, w, carver)
     h.v = call.v if w.staged else <real*> carve(carver, w.v_block, sizeof(real))
-    h.u = <real*> carve(carver, w.u_panel * (w.panels if call.own_weights else 1 if call.panel_by_panel else 0),
-                        sizeof(real))
+    h.u = <real*> carve(carver, w.u_panel * (w.groups * w.panels if call.own_weights
+                                             else 1 if call.panel_by_panel else 0), sizeof(real))
     h.m = <real*> carve(carver, w.m_block * w.together, sizeof(real))
 
 
@@ -150,25 +150,28 @@ cdef void transpose_vector(const Call* call, Py_ssize_t task, Py_ssize_t thread)
 
 cdef inline const real* weights_of(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t thread) noexcept nogil:
     # U of all panels of a group.
-    cdef Py_ssize_t i
+    cdef Py_ssize_t panels = call.w.panels, i
     if not call.own_weights:
         return packed_panel(call, group, 0)
     if not call.made[thread]:
-        for i in range(call.w.panels):
-            make_weights(call, h, group, i, 0, call.w.c, h.u + i * call.w.u_panel)
+        for i in range(call.w.groups * panels):
+            make_weights(call, h, i // panels, i % panels, 0, call.w.c, h.u + i * call.w.u_panel)
         call.made[thread] = 1
-    return h.u
+    return h.u + group * panels * call.w.u_panel
 
 
 cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
+    # Phases of rows one after the other: they write to the same cache lines.
     cdef Hand h = hand_of(call, thread)
-    cdef Py_ssize_t group = task // call.w.blocks, block = task % call.w.blocks, i
-    cdef const real* u = weights_of(call, &h, group, thread)
-    for i in range(call.w.c_blocks):
-        make_source(&call.w, &h.loom, group, block, i, call.source, h.v)
-    for i in range(call.w.panels):
-        multiply(&call.w, block, i, 0, call.w.c, h.v, u + i * call.w.u_panel, h.m)
-        finish(call, &h, group, block, i, h.m)
+    cdef Py_ssize_t block = task % call.w.blocks, first = task // call.w.blocks * call.w.phases, group, i
+    cdef const real* u
+    for group in range(first, first + call.w.phases):
+        u = weights_of(call, &h, group, thread)
+        for i in range(call.w.c_blocks):
+            make_source(&call.w, &h.loom, group, block, i, call.source, h.v)
+        for i in range(call.w.panels):
+            multiply(&call.w, block, i, 0, call.w.c, h.v, u + i * call.w.u_panel, h.m)
+            finish(call, &h, group, block, i, h.m)
 
 
 cdef void stage_source(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t task,
@@ -243,7 +246,7 @@ cdef void run(const Call* call, int threads) noexcept nogil:
         if call.weight != NULL and not call.own_weights:
             make_panels(call, threads)
         # Parallel over blocks of the target: disjoint outputs, V and M private to the thread.
-        for task in prange(w.groups * w.blocks, num_threads=threads, schedule="static",
+        for task in prange(w.groups // w.phases * w.blocks, num_threads=threads, schedule="static",
                            use_threads_if=threads > 1):
             run_block(call, task, threadid())
         return
