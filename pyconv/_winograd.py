@@ -2,7 +2,8 @@
 
 The estimate counts nanoseconds of one core, measured by `python -m bench.choice` with AVX-512 and float32 over some
 two hundred and fifty shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16; and 1-D layers of 50 to
-8000 pixels). It lies between the times on one thread and on two: what is taken must not depend on the number of
+8000 pixels), and over as many of 4x4 kernels with a stride of two (3 to 512 channels, from pictures of 2x2 to 64x64,
+batches of 1 to 64). It lies between the times on one thread and on two: what is taken must not depend on the number of
 threads, though for one choice in twelve the two disagree by more than 5 %. Only the ratio of the two algorithms
 matters, and that depends on little else than the number of lanes of a vector, so the same numbers serve the other
 instruction sets and float64.
@@ -99,8 +100,8 @@ def _pays_for_phases(g: Geometry, packed: bool, c: int, m: int, lanes: int) -> b
     tiles = g.n * _vectors(g.ih, 8) * _vectors(g.iw, 8)
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs = c * m_vectors
-    winograd = 24.5 * pairs * _vectors(tiles, 4) * 4 + (370 * c_vectors + 160 * m_vectors) * tiles
-    winograd += (155 if packed else 285) * pairs + 4000
+    winograd = 23.5 * pairs * _vectors(tiles, 4) * 4 + (320 * c_vectors + 190 * m_vectors) * tiles
+    winograd += 120 * pairs + 3000 if packed else 550 * pairs + 14000
     by_channels = pairs * g.n * (4 * g.oh - 2) * (4 * g.ow - 2)
     by_pixels = 16 * c * m * g.n * _vectors(g.oh * (g.ow + 1), lanes)
     direct = 0.147 * min(by_channels, by_pixels) + 0.32 * c * g.n * g.oh * g.ow + m * g.n * g.ih * (0.44 * g.iw + 6.1)

@@ -25,18 +25,14 @@ cdef extern from *:
     static const real phase_cube_p = PHASE_P2 * PHASE_P, phase_cube_q = PHASE_Q2 * PHASE_Q;
     static const real phase_square_sum = PHASE_P2 + PHASE_Q2, phase_square_product = PHASE_P2 * PHASE_Q2;
     static const real phase_mixed_p = PHASE_P * PHASE_Q2, phase_mixed_q = PHASE_Q * PHASE_P2;
-    /* 1 / N'(t), times 1 and t */
-    static const real phase_weight_p0 = 1 / (2 * PHASE_P * (PHASE_P2 - PHASE_Q2));
-    static const real phase_weight_p1 = 1 / (2 * (PHASE_P2 - PHASE_Q2));
-    static const real phase_weight_q0 = 1 / (2 * PHASE_Q * (PHASE_Q2 - PHASE_P2));
-    static const real phase_weight_q1 = 1 / (2 * (PHASE_Q2 - PHASE_P2));
-    static const real phase_weights[5][2] = {
-        {phase_weight_p0, phase_weight_p1}, {-phase_weight_p0, phase_weight_p1},
-        {phase_weight_q0, phase_weight_q1}, {-phase_weight_q0, phase_weight_q1}, {0, 1}};
+    /* 1 / N'(t), times 1 and t: G */
+    #define PHASE_SLOPE(t) (4 * t * t * t - 2 * t * (PHASE_P2 + PHASE_Q2))
+    #define PHASE_WEIGHT_ROW(t) {1 / PHASE_SLOPE(t), t / PHASE_SLOPE(t)}
+    static const real phase_weights[5][2] = {PHASE_WEIGHT_ROW(PHASE_P), PHASE_WEIGHT_ROW(-PHASE_P),
+                                             PHASE_WEIGHT_ROW(PHASE_Q), PHASE_WEIGHT_ROW(-PHASE_Q), {0, 1}};
     """
     const real phase_p, phase_q, phase_square_p, phase_square_q, phase_cube_p, phase_cube_q
     const real phase_square_sum, phase_square_product, phase_mixed_p, phase_mixed_q
-    const real phase_weight_p0, phase_weight_p1, phase_weight_q0, phase_weight_q1
     const real phase_weights[5][2]
 
 cdef enum:
@@ -69,10 +65,10 @@ cdef inline void transform_phase_data(real* t, Py_ssize_t t_step, const real* d,
 
 cdef inline void line_of_phase_weight(real* u, Py_ssize_t u_step, vec g0, vec g1) noexcept nogil:
     # u = G g, 5 from 2
-    cdef vec even = phase_weight_p1 * g1, odd = phase_weight_p0 * g0
+    cdef vec even = phase_weights[0][1] * g1, odd = phase_weights[0][0] * g0
     put(u, u_step, 0, even + odd)
     put(u, u_step, 1, even - odd)
-    even, odd = phase_weight_q1 * g1, phase_weight_q0 * g0
+    even, odd = phase_weights[2][1] * g1, phase_weights[2][0] * g0
     put(u, u_step, 2, even + odd)
     put(u, u_step, 3, even - odd)
     put(u, u_step, 4, g1)

@@ -432,6 +432,18 @@ WINOGRAD = [
     ),
     Fault(
         "pyx/winograd_transform.pxd",
+        "row = 1 - (phase + w.later_down) % 2",
+        "row = 1 - phase % 2",
+        "rows of a strided kernel swapped where the padding is odd",
+    ),
+    Fault(
+        "pyx/winograd_schedules.pxi",
+        "for i in range(call.w.groups * panels):",
+        "for i in range(panels):",
+        "weights of one phase of rows taken for both",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
         "    return not total <= LARGEST",
         "    return False",
         "numbers that are not finite left as they come",

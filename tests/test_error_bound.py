@@ -144,11 +144,13 @@ def _sum_bound(terms, dtype) -> Fraction:
     return _gamma(len(terms), dtype) * sum(map(abs, terms)) + len(terms) * eta
 
 
-def _kappa(dtype, of_weight_gradient: bool, of_line: bool) -> Fraction:
-    data, weight, output = (np.abs(np.array(m)) for m in _kernels.load("winograd", dtype).matrices()[:3])
+def _kappa(dtype, of_weight_gradient: bool, kernel: tuple[int, int]) -> Fraction:
+    module = _kernels.load("winograd", dtype)
+    matrices = module.phase_matrices() if kernel == (4, 4) else module.matrices()[:3]
+    data, weight, output = (np.abs(np.array(m)) for m in matrices)
     other, back = (output.T, weight.T) if of_weight_gradient else (weight, output)
     points = other.sum(axis=1) * data.sum(axis=1)
-    if of_line:
+    if kernel == (1, 3):
         return Fraction(float((back @ points).max()))
     points = np.outer(points, points)
     return Fraction(float((back @ points @ back.T).max()))
@@ -174,7 +176,7 @@ def _winograd_bound(case: Conv, name: str, at, x, w, b, dy, dtype) -> Fraction:
         pairs = [(x[:, at[0] // oc * ic + at[1]], dy[:, at[0]])] * tiles
     eta = Fraction(float(np.finfo(dtype).smallest_subnormal))
     sizes = [[Fraction(float(np.abs(a).max())) for a in pair] for pair in pairs]
-    count, kappa = len(pairs) + DEEP, _kappa(dtype, name == "dw", case.kernel == (1, 3))
+    count, kappa = len(pairs) + DEEP, _kappa(dtype, name == "dw", case.kernel)
     lost = count * kappa * eta * sum(1 + a + c for a, c in sizes)  # to numbers that became too small on the way
     return _gamma(count, dtype) * (kappa * sum(a * c for a, c in sizes) + bias) + lost
 
@@ -210,6 +212,19 @@ def test_every_result_is_within_the_bound(case, adversary, algorithm, dtype):
             assert error <= bound, f"{name}{tuple(map(int, at))}: off by {float(error):.3g}, allowed {float(bound):.3g}"
             worst = max(worst, float(error / bound) if bound else 0.0)
     assert worst < 1
+
+
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+def test_phases_of_a_strided_kernel_are_within_the_bound(adversary, dtype):
+    case, rng = CASES["transposed"], np.random.default_rng(9)
+    shapes = case.x_shape, case.w_shape, (case.oc,), case.y_shape
+    x, w, b, dy = (ADVERSARIES[adversary](rng, shape, dtype) for shape in shapes)
+    y = np.empty(case.y_shape, dtype)
+    _kernels.load("winograd", dtype).input_gradient(np.array(case.packed, np.intp), x, w, b, y, 1)
+    for place in rng.choice(y.size, SAMPLES):
+        at = np.unravel_index(place, y.shape)
+        error = abs(Fraction(float(y[at])) - sum(_terms(case, "y", at, x, w, b, dy)))
+        assert error <= _winograd_bound(case, "y", at, x, w, b, dy, dtype), at
 
 
 def test_the_bound_would_notice_a_lost_tap():
