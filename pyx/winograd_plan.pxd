@@ -156,7 +156,8 @@ cdef inline Py_ssize_t columns_of(const Winograd* w, Py_ssize_t bands, Py_ssize_
 
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
     # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
-    cdef Py_ssize_t groups = w.groups // w.phases, rows = w.n * w.down, most = most_tiles(w), width, wanted, bytes_of_tile
+    cdef Py_ssize_t groups = w.groups // w.phases, rows = w.n * w.down, most = most_tiles(w)
+    cdef Py_ssize_t width, wanted, bytes_of_tile
     cdef bint made = panels > 0
     w.even = False
     w.panels = panels if made else panels_for(w, threads)

@@ -37,7 +37,7 @@ def tiles(x, size: int, top: int, left: int, down: int, across: int) -> np.ndarr
 
 
 def forward(x, w, padding, out, groups: int = 1, absolute: bool = False) -> np.ndarray:
-    """The convolution of `x` with weights (K, C / groups, 3, 3) or (..., 2, 2), padded by (top, left), to size `out`."""
+    """The convolution of `x` with weights (K, C / groups, 3, 3) or 2x2 ones, padded by (top, left), of size `out`."""
     data, weight, output = matrices(absolute) if w.shape[2] == 3 else phase_matrices()
     down, across = -(-out[0] // 4), -(-out[1] // 4)
     d = tiles(x, len(data), *padding, down, across)
