@@ -110,6 +110,7 @@ cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
 
 
 cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcept nogil:
+    # (More of them are narrower ones; with phases their products took up to a half longer on two threads.)
     return divide(w.vectors, PANEL, threads if w.phases == 1 else 1)
 
 
@@ -132,7 +133,7 @@ cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
 
 
 cdef inline Py_ssize_t most_tiles(const Winograd* w) noexcept nogil:
-    # Of a block.
+    # Of a block. With phases U takes longer to make than 46 tiles to multiply, so all of them meet it.
     return MOST_TILES * POINTS // w.points if w.phases == 1 else MOST_TILES
 
 

@@ -414,13 +414,13 @@ WINOGRAD = [
     ),
     Fault(
         "pyx/winograd_transform.pxd",
-        "            if w.flipped:\n                g += (w.taps - 1) * LANES",
-        "            if w.flipped:\n                g += (w.taps - 2) * LANES",
+        "    if w.flipped:\n        g += (w.taps - 1) * LANES",
+        "    if w.flipped:\n        g += (w.taps - 2) * LANES",
         "flipped kernel begins one tap late",
     ),
     Fault(
         "pyx/winograd_transform.pxd",
-        "for i in range(smaller(w.high, w.target_h - y)):",
+        "for i in range(smaller(w.high, ceil_div(w.target_h - y, w.phases))):",
         "for i in range(w.high):",
         "rows of a partial tile written beyond the picture",
     ),
