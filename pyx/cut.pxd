@@ -7,6 +7,7 @@ from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIX
 from plane cimport needs_copy, shape_planes
 from tile cimport CHANNELS, PIXELS
 from vector cimport LANES, PANEL, ROWS, STRIP, real
+from workspace cimport CACHE_LINE
 
 
 cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t least) noexcept nogil:
@@ -61,9 +62,15 @@ cdef inline bint scatters_rows(const Sum* s) noexcept nogil:
     return s.weight_m == 1 < s.weight_c
 
 
+cdef inline Py_ssize_t gathered_tile() noexcept nogil:
+    # Distance of the weights of two tiles, where they are gathered: a line more than the 4 KiB that a tile has, which
+    # would put all tiles' weights of a summand into the same set of the first-level cache.
+    return STRIP_CHUNK * ROWS + CACHE_LINE // <Py_ssize_t> sizeof(real)
+
+
 cdef inline Py_ssize_t strip_weights(const Sum* s) noexcept nogil:
-    # Of a chunk of those tiles, where they are gathered.
-    return smaller(strip_tiles(s), s.m_blocks) * STRIP_CHUNK * ROWS if s.chunked and scatters_rows(s) else 0
+    # Of a chunk of those tiles.
+    return smaller(strip_tiles(s), s.m_blocks) * gathered_tile() if s.chunked and scatters_rows(s) else 0
 
 
 cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:

@@ -8,7 +8,7 @@
 from libc.string cimport memcpy
 
 from block cimport Block
-from cut cimport scatters_rows, strip_tiles
+from cut cimport gathered_tile, scatters_rows, strip_tiles
 from geometry cimport ceil_div, larger, smaller
 from plan cimport STRIP_CHUNK, Sum
 from strip_tile cimport Strip
@@ -96,7 +96,7 @@ cdef inline void gather_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssiz
         k.row_at[i] = i * ROWS
         row = weights + s.weight_at[start + i]
         for j in range(tiles):
-            memcpy(k.rows + (j * summands + i) * ROWS, row + smaller(m + j * ROWS, s.m - ROWS),
+            memcpy(k.rows + j * gathered_tile() + i * ROWS, row + smaller(m + j * ROWS, s.m - ROWS),
                    ROWS * sizeof(real))
 
 
@@ -165,7 +165,7 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                     pack_strip(s, k, &p, columns, start + i, t.depth)
                 for j in range(count):
                     if gathered:
-                        t.weights = k.rows + j * t.depth * ROWS
+                        t.weights = k.rows + j * gathered_tile()
                     else:
                         t.weights = weights + smaller(first + j * ROWS, s.m - ROWS) * s.weight_m
                     add_tile(&t, s, &p, first + j * ROWS, i == 0, i + t.depth == depth, j > 0 or p.broken, bias,
