@@ -32,13 +32,14 @@ cdef struct Block:
     Py_ssize_t image, images, group, row, column, first_block, last_block
     real* scratch           # room for planes
     const real* planes
+    const real* end         # of the source
     real* strip             # PIXELS: [MAX_ROWS][STRIP * LANES] outputs on their way to a broken or spaced row, a spare
     Phase phases[2]         # CHANNELS: passes whose outputs are stored together ...
     real* squares           # ... [2][vectors of a block] squares of their sums, transposed
     real** to               # ... [channels of a block] rows of the target
     real* sums              # PIXELS, chunked: see strips.pxd
     real* panel             # CHANNELS: [summands of a chunk][vectors of a block] weights, if no others are packed
-                            # PIXELS, chunked: [summands of a chunk][vectors of a strip] pixels
+                            # PIXELS, chunked: [summands of a chunk][vectors of a strip] pixels, a spare
     real* rows              # PIXELS, chunked: [tiles][summands of a chunk][ROWS] weights, if they are scattered ...
     Py_ssize_t* row_at      # ... and the offset of each summand
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
@@ -52,7 +53,7 @@ cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept no
     b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     b.strip = <real*> carve(carver, (MAX_ROWS * STRIP + 1) * LANES, sizeof(real))
     b.sums = <real*> carve(carver, strip_numbers(s), sizeof(real))
-    b.panel = <real*> carve(carver, terms * PANEL * LANES, sizeof(real))
+    b.panel = <real*> carve(carver, (terms * PANEL + 1) * LANES, sizeof(real))
     b.rows = <real*> carve(carver, strip_weights(s), sizeof(real))
     b.row_at = <Py_ssize_t*> carve(carver, terms, sizeof(Py_ssize_t))
     b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))

@@ -3,11 +3,11 @@
 from libc.math cimport INFINITY
 
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
-from plan cimport (MAX_PIXELS, PLANE_BYTES, Sum, is_depthwise, is_merged, is_spread, packs_kernels, phase_run,
-                   rows_stand_alone, sums_by_chunks)
+from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_depthwise, is_merged,
+                   is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
 from runs cimport LONG_RUN, MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
-from vector cimport LANES, MAX_LANES, ROWS, real
+from vector cimport LANES, MAX_LANES, PANEL, ROWS, real
 
 
 cdef inline double work_along(const Axis* axis, Py_ssize_t lanes) noexcept nogil:
@@ -58,7 +58,10 @@ cdef inline Py_ssize_t typical_images(const Sum* s) noexcept nogil:
 cdef inline double choose_skips(Sum* s, Py_ssize_t n) noexcept nogil:
     # Along which axes to work by runs, and the tap_work() that remains for each of n images. It must save more than its
     # tables cost; along both axes nothing has to be padded either, unless by long runs.
-    cdef Py_ssize_t images = larger(smaller(n, MAX_PIXELS // larger(positions(&s.v, 0) * positions(&s.h, 0), 1)), 1)
+    cdef Py_ssize_t area = larger(positions(&s.v, 0) * positions(&s.h, 0), 1)
+    cdef Py_ssize_t taps = larger(s.v.taps * s.h.taps // larger(s.v.passes * s.h.passes, 1), 1)
+    cdef Py_ssize_t room = SOURCE_BYTES * taps // (larger(s.c, 1) * <Py_ssize_t> sizeof(real)) // area
+    cdef Py_ssize_t images = larger(smaller(smaller(n, MAX_PIXELS // area), room), 1)
     cdef Py_ssize_t v = 3 if worth_skipping(&s.v) else 1, h = 3 if worth_skipping(&s.h) else 1, i, j
     cdef Py_ssize_t least[3]
     cdef double best = tap_work(s, images, 0, 0), bar = 0.98 * best, work
@@ -75,7 +78,7 @@ cdef inline double choose_skips(Sum* s, Py_ssize_t n) noexcept nogil:
 
 cdef inline bint is_far(const Sum* s) noexcept nogil:
     # Whether the weights are too many for a second-level cache.
-    return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) > 1024 * 1024
+    return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) >= 1024 * 1024
 
 
 cdef inline double packing_cost(const Sum* s) noexcept nogil:
@@ -92,6 +95,22 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
     elif packs_kernels(s):
         cost = 0.6              # whole kernels
     return cost + (0.7 if is_far(s) else 0.0)
+
+
+cdef inline double strips_cost(const Sum* s) noexcept nogil:
+    # Nothing is junk but in the last vector of all images that a task has, and weights are read once for many pixels.
+    # Strips that are put together (where rows are short, or images end) take 2 cycles a piece, for each set of tiles
+    # that meets them.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), width = PANEL * LANES
+    cdef double pieces = 0
+    cdef Py_ssize_t images = larger(smaller(s.n, STRIP_PIXELS // (rows * columns)), 1)
+    cdef double vectors = ceil_div(images * rows * columns, LANES) / <double> images
+    cdef double sets = ceil_div(s.m, STRIP_SUMS // STRIP_PIXELS)
+    if rows > 1 or s.h.step * s.h.pace > 1:
+        pieces = ceil_div(width, smaller(columns, LANES)) + 1
+    elif images > 1:
+        pieces = (PANEL + 1.0) * smaller(width, columns) / columns
+    return s.c * s.v.taps * s.h.taps * vectors * (s.m + 4.0 * sets * pieces / PANEL)
 
 
 cdef inline double pixels_cost(const Sum* s) noexcept nogil:
@@ -115,8 +134,7 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
         # Most of them end within a tile.
         by_pixels += 30.0 * s.m * s.v.passes * s.h.passes * rows + 0.2 * targets
     if sums_by_chunks(s):
-        # Nothing is junk but in the last vector of a task; weights are read once for many pixels.
-        by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, 1) / LANES + 0.3 * targets
+        by_pixels = strips_cost(s) + 0.3 * targets
     if is_depthwise(s):
         # Tiles of their own, without a copy; strips that pass the end of a row do some outputs twice.
         by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + 1.3 * s.v.taps * s.h.taps)
@@ -139,7 +157,7 @@ cdef inline double pairs_cost(const Sum* s) noexcept nogil:
 
 
 cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
-    # CHANNELS: what choose_lanes() compares. Weights are packed, which a batch pays back if it was not done before, and
+    # CHANNELS: what choose_lanes() compares. Weights are packed, once for all images if it was not done before, and
     # outputs transposed (1 cycle a number, 2.5 if spaced), or stored in pieces if passes are merged. With a stride, a
     # source that is copied, or of which only some columns are read, takes 0.25 cycles a number.
     cdef double cost = 2.5 if s.h.spacing > 2 else 1.0
@@ -153,8 +171,8 @@ cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
         cost *= s.target_image / s.groups
     if s.h.step > 1 and (s.h.residues < s.h.step or s.h.origin < 0 or s.v.origin < 0):
         cost += 0.25 * s.c * s.v.source * s.h.source
-    if images == 1 and not prepacked:
-        cost += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s)
+    if not prepacked:
+        cost += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s) / images
     # A single vector of channels is loaded as often as multiplied.
     return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s, images) * (1.6 if s.m <= LANES else 1)
 

@@ -124,7 +124,7 @@ cdef inline void pixel_pass(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize
     cdef Py_ssize_t m = first_channel(s, k.first_block), end = first_channel(s, k.last_block)
     cdef const real* rows_of
     if s.chunked:
-        add_strips(s, k, m, end, start, depth, weights, bias, target, columns)
+        add_strips(s, k, m, end, start, depth, weights, bias, target, rows, columns)
         return
     while m < end:
         R = row_count(end - m)
@@ -156,6 +156,7 @@ cdef inline void run_task(const Sum* s, Block* k, const real* source, const real
     cdef const real* weights = weight + k.group * s.weight_group
     cdef const real* first = source + k.image * s.source_image + k.group * s.c * s.v.source * s.h.source
     cdef real* to = target + k.image * s.target_image + k.group * (s.target_image // s.groups)
+    k.end = source + s.n * s.source_image
     k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, first, s.source_image, k.images, s.c, k.row, k.column)
     for a in range(s.v.passes):
         rows = smaller(positions(&s.v, a) - k.row, s.band_rows)

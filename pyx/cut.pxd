@@ -4,7 +4,7 @@
 from geometry cimport ceil_div, larger, positions, smaller, span
 from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIXELS, STRIP_SUMS, Sum, is_merged,
                    sums_by_chunks)
-from plane cimport needs_copy, shape_planes
+from plane cimport needs_copy, read_source, shape_planes
 from tile cimport CHANNELS, PIXELS
 from vector cimport LANES, PANEL, ROWS, STRIP, real
 from workspace cimport CACHE_LINE
@@ -16,13 +16,17 @@ cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t le
     return ceil_div(larger(count, 1), ceil_div(larger(count, 1), length))
 
 
+cdef inline Py_ssize_t even_length(Py_ssize_t count, Py_ssize_t most) noexcept nogil:
+    # Of as few pieces of `count` as are at most so long.
+    return ceil_div(larger(count, 1), ceil_div(larger(count, 1), most))
+
+
 cdef inline bint may_overrun(const Sum* s) noexcept nogil:
     # Whether strips of pixels read beyond the last place of their planes: not if every band holds at least a vector, so
     # that its last strip can move left. (The last band may be a single row, and the last pass has the shortest ones.)
     # Pieces of rows are copied all the same where many outputs read them: they lie closer together then.
     cdef Py_ssize_t last = positions(&s.h, s.h.passes - 1) - (s.column_bands - 1) * s.band_columns
-    return (s.lanes == PIXELS and not s.depthwise and not s.chunked
-            and (last < LANES or (s.column_bands > 1 and s.m >= 4 * ROWS)))
+    return (s.lanes == PIXELS and not s.depthwise and (last < LANES or (s.column_bands > 1 and s.m >= 4 * ROWS)))
 
 
 cdef inline bint gathers_source(const Sum* s) noexcept nogil:
@@ -45,16 +49,20 @@ cdef inline Py_ssize_t most_pixels(const Sum* s) noexcept nogil:
     return MAX_PIXELS // 2 if s.zipped else MAX_PIXELS
 
 
+cdef inline Py_ssize_t strip_pixels(const Sum* s) noexcept nogil:
+    # Of a task, in whole strips.
+    cdef Py_ssize_t width = PANEL * LANES
+    return ceil_div(s.images * s.band_rows * s.band_columns, width) * width
+
+
 cdef inline Py_ssize_t strip_numbers(const Sum* s) noexcept nogil:
     # Of the sums of a task: a tile of channels at least.
-    cdef Py_ssize_t width = PANEL * LANES
-    return larger(STRIP_SUMS, ROWS * ceil_div(s.images * s.band_columns, width) * width) if s.chunked else 0
+    return larger(STRIP_SUMS, ROWS * strip_pixels(s)) if s.chunked else 0
 
 
 cdef inline Py_ssize_t strip_tiles(const Sum* s) noexcept nogil:
-    # Tiles of channels whose sums wait together.
-    cdef Py_ssize_t width = PANEL * LANES
-    return larger(STRIP_SUMS // (ceil_div(s.images * s.band_columns, width) * width * ROWS), 1)
+    # Tiles of channels whose sums wait together, at most.
+    return larger(STRIP_SUMS // (strip_pixels(s) * ROWS), 1)
 
 
 cdef inline bint scatters_rows(const Sum* s) noexcept nogil:
@@ -76,15 +84,16 @@ cdef inline Py_ssize_t strip_weights(const Sum* s) noexcept nogil:
 cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Pieces of a picture, or several pictures; threads share out the output channels if these are few and don't come
     # out even.
-    cdef Py_ssize_t columns = positions(&s.h, 0), blocks
-    s.band_rows = s.row_bands = 1
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), blocks
+    s.band_rows = band_for(rows, STRIP_PIXELS // columns, 1)
+    s.row_bands = ceil_div(rows, s.band_rows)
     s.band_columns = band_for(columns, STRIP_PIXELS, STRIP * LANES)
     s.column_bands = ceil_div(columns, s.band_columns)
-    s.images = band_for(s.n, STRIP_PIXELS // columns, 1)
-    blocks = ceil_div(s.n, s.images) * s.groups * s.column_bands
+    s.images = band_for(s.n, STRIP_PIXELS // (rows * columns), 1)
+    blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
     s.m_blocks = ceil_div(s.m, ROWS)
     s.m_parts = 1
-    if blocks < 4 * threads and (blocks % threads or s.n % s.images or columns % s.band_columns):
+    if blocks < 4 * threads and (blocks % threads or s.n % s.images or rows % s.band_rows or columns % s.band_columns):
         s.m_parts = smaller(threads, s.m_blocks)
     s.packed_m = 0
 
@@ -172,8 +181,11 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
         cut_for_pixels(s, threads)
     s.image_blocks = ceil_div(s.n, s.images)
     s.tasks = s.image_blocks * s.groups * s.row_bands * s.column_bands * s.m_parts if s.m else 0
-    shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns,
-                 may_overrun(s) or gathers_source(s), s.skip_v == 1, s.skip_h == 1)
+    if s.chunked:
+        read_source(&s.planes, &s.v, &s.h, s.source_image)
+    else:
+        shape_planes(&s.planes, &s.v, &s.h, s.c, s.images, s.source_image, s.band_rows, s.band_columns,
+                     may_overrun(s) or gathers_source(s), s.skip_v == 1, s.skip_h == 1)
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = s.packed_m * s.depth
     s.packed_numbers = s.groups * s.packed_group

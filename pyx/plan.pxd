@@ -23,7 +23,8 @@ cdef enum:
     STRIP_LONG = 96                 # ... or however many
     STRIP_PIXELS = 512              # pixels of a task, about
     STRIP_SUMS = 96 * 1024          # sums of a task, or one tile of channels
-    STRIP_COLUMNS = 96              # pixels of a picture, at least: of fewer, strips lie in too many pictures
+    STRIP_AREA = 96                 # ... at least
+    STRIP_COLUMNS = 7               # pixels of a row, at least: of fewer, strips lie in too many pieces
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
     MOST_TAPS = 64                  # of kernels that are transposed whole
     CHUNK = 128                     # summands per tile with channels in lanes: its weights (24 KiB) stay in L1
@@ -205,12 +206,23 @@ cdef inline bint packs_chunks(const Sum* s) noexcept nogil:
             and (s.v.passes * s.h.passes == 1 or not packs_kernels(s)))
 
 
+cdef inline bint lies_inside(const Axis* axis) noexcept nogil:
+    # Whether the only tap never meets padding, whatever the stride.
+    cdef Py_ssize_t first = axis.origin + axis.value[0]
+    return axis.spacing == 1 and 0 <= first and first + (positions(axis, 0) - 1) * axis.step * axis.pace < axis.source
+
+
 cdef inline bint sums_by_chunks(const Sum* s) noexcept nogil:
-    # PIXELS: whether strips.pxd serves this sum: one over pictures that are single rows and read in place, and long
-    # enough for what is read to weigh more than what is written. (Rows of the target are better written one by one.)
-    cdef Py_ssize_t depth = s.c * s.v.taps * s.h.taps
-    return (positions(&s.v, 0) == 1 and s.h.spacing == s.v.phases == 1 and positions(&s.h, 0) >= STRIP_COLUMNS
-            and s.m >= 2 * ROWS and (depth >= STRIP_LONG or depth >= larger(STRIP_LEAST, s.m // 2)) and s.n
+    # PIXELS: whether strips.pxd serves this sum: one that is read in place, by a single tap or over pictures that are
+    # single rows, and long enough for what is read to weigh more than what is written. (Rows of the target are better
+    # written one by one.)
+    cdef Py_ssize_t depth = s.c * s.v.taps * s.h.taps, rows = positions(&s.v, 0), columns = positions(&s.h, 0)
+    if s.m < 2 * ROWS or s.n == 0 or not (depth >= STRIP_LONG or depth >= larger(STRIP_LEAST, s.m // 2)):
+        return False
+    if s.v.taps * s.h.taps == 1 and lies_inside(&s.v) and lies_inside(&s.h):
+        return (s.n * rows * columns >= STRIP_AREA and columns >= STRIP_COLUMNS
+                and (rows == 1 or columns <= STRIP_PIXELS))
+    return (rows == 1 and s.h.spacing == s.v.phases == 1 and columns >= STRIP_AREA
             and not needs_copy(&s.v, &s.h, False, False))
 
 

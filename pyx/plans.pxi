@@ -8,7 +8,7 @@ from geometry cimport Geometry, larger, simplified, smaller
 from groups cimport cut_into_groups
 from pairs cimport PAIRS, fill_pairs
 from plan cimport (Sum, can_merge, can_pair, carve_tables, describe_forward, describe_input_gradient, fill_tables,
-                   is_depthwise, is_spread)
+                   is_depthwise, is_spread, sums_by_chunks)
 from strip_tile cimport list_strip_tiles
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport real
@@ -104,7 +104,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
                 and choose(plan, which, True, prepacked) >= cost):
             choose(plan, which, False, prepacked)
         s.depthwise = s.lanes == PIXELS and (is_depthwise(s) or is_spread(s))
-        if which == FORWARD and (s.lanes != PIXELS or s.depthwise):
+        if which == FORWARD and (s.lanes != PIXELS or s.depthwise or sums_by_chunks(s)):
             describe_forward(s, g, s.lanes == CHANNELS and s.v.taps * s.h.taps == 1)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
     if work < (SERIAL_WORK // PAIRS if s.paired else SERIAL_WORK):

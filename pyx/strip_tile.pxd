@@ -3,25 +3,26 @@
 #     c[r, :] = from[r, :] + sum over i of weights[r, weight_at[i]] * panel[i, :]
 #
 # The first tile of a panel fills it: it reads the pixels where they are in the planes, and stores them on its way. The
-# others fetch what the next panel will need, a cache line for each summand, which costs nothing beside the
-# multiply-adds; no prefetcher follows rows that are a picture apart.
+# others fetch what comes next, a cache line for each summand, which costs nothing beside the multiply-adds: pixels of
+# the next panel (no prefetcher follows rows that are a picture apart), or weights of the next tiles.
 
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, fetch_far, real, vec
 
 cdef struct Strip:
-    # The operands of a tile of ROWS channels by V vectors.
-    Py_ssize_t depth
+    # The operands of `count` tiles of ROWS channels by V vectors, from one channel to the next.
+    Py_ssize_t count, depth
     const real* weights
-    Py_ssize_t weight_m
+    Py_ssize_t weight_m, weight_step        # between channels, and between tiles
     const Py_ssize_t* weight_at     # [depth]
     const real* planes
     const Py_ssize_t* source_at     # [depth] offset in the planes of the first tile
     real* panel                     # [depth][V vectors]
     const real* next
+    Py_ssize_t next_step            # between tiles
     const Py_ssize_t* next_at       # [depth] offset from `next` of what to fetch
-    const real* start               # [ROWS][V vectors], start_row and start_vector apart
+    const real* start               # [count * ROWS][V vectors], start_row and start_vector apart
     Py_ssize_t start_row, start_vector
-    real* c                         # [ROWS][V vectors], c_row apart
+    real* c                         # [count * ROWS][V vectors], c_row apart
     Py_ssize_t c_row
 
 ctypedef void (*strip_tile_t)(const Strip* s) noexcept nogil
@@ -40,32 +41,36 @@ cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept n
     cdef real* panel = s.panel
     cdef const real* planes = s.planes
     cdef const real* next = s.next
+    cdef const real* start = s.start
+    cdef real* c = s.c
     cdef const Py_ssize_t* weight_at = s.weight_at
     cdef const Py_ssize_t* source_at = s.source_at if first else s.next_at
-    cdef Py_ssize_t i, r, v, depth = s.depth, weight_m = s.weight_m, three = 3 * weight_m
+    cdef Py_ssize_t _, i, r, v, depth = s.depth, weight_m = s.weight_m, three = 3 * weight_m
     cdef real factor
-    for r in range(ROWS):
-        for v in range(V):
-            acc[r][v] = (<const vec*> (s.start + r * s.start_row + v * s.start_vector))[0]
-    for i in range(depth):
-        place = planes + source_at[i] if first else panel
-        for v in range(V):
-            column[v] = (<const vec*> (place + v * LANES))[0]
-            if first:
-                (<vec*> (panel + v * LANES))[0] = column[v]
-        if not first:
-            fetch_far(next + source_at[i])
-        rows = weights + weight_at[i]
+    for _ in range(s.count):
         for r in range(ROWS):
-            if r == 4:
-                rows += 4 * weight_m
-            factor = rows[three if r % 4 == 3 else r % 4 * weight_m]
             for v in range(V):
-                acc[r][v] = acc[r][v] + factor * column[v]
-        panel += V * LANES
-    for r in range(ROWS):
-        for v in range(V):
-            (<vec*> (s.c + r * s.c_row + v * LANES))[0] = acc[r][v]
+                acc[r][v] = (<const vec*> (start + r * s.start_row + v * s.start_vector))[0]
+        for i in range(depth):
+            place = planes + source_at[i] if first else panel + i * (V * LANES)
+            for v in range(V):
+                column[v] = (<const vec*> (place + v * LANES))[0]
+                if first:
+                    (<vec*> (panel + i * (V * LANES) + v * LANES))[0] = column[v]
+            if not first:
+                fetch_far(next + source_at[i])
+            rows = weights + weight_at[i]
+            for r in range(ROWS):
+                if r == 4:
+                    rows += 4 * weight_m
+                factor = rows[three if r % 4 == 3 else r % 4 * weight_m]
+                for v in range(V):
+                    acc[r][v] = acc[r][v] + factor * column[v]
+        for r in range(ROWS):
+            for v in range(V):
+                (<vec*> (c + r * s.c_row + v * LANES))[0] = acc[r][v]
+        weights, next = weights + s.weight_step, next + s.next_step
+        start, c = start + ROWS * s.start_row, c + ROWS * s.c_row
 
 
 cdef inline void first_rowsx3(const Strip* s) noexcept nogil:

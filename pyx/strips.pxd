@@ -1,85 +1,37 @@
-# Lanes = pixels, where each picture is a single row that is read in place: sums are cut into chunks.
+# Lanes = pixels, where the source is read in place, by one tap or in pictures of one row: sums are cut into chunks.
 #
-# The pixels of all images of a block follow each other in strips of up to PANEL vectors. The chunk of a strip,
-# STRIP_CHUNK summands of its pixels, is copied into a panel that stays in the first-level cache while it meets tiles of
-# output channels one after the other. Sums wait in the second-level cache until their last chunk is added, which puts
-# them into the target.
+# The pixels of all images of a block follow each other in strips of up to PANEL vectors (strip_place.pxd). The chunk of
+# a strip, STRIP_CHUNK summands of its pixels, is copied into a panel that stays in the first-level cache while it meets
+# tiles of output channels one after the other. Sums wait in the second-level cache until their last chunk is added,
+# which puts them into the target.
 
 from libc.string cimport memcpy
 
 from block cimport Block
-from cut cimport gathered_tile, scatters_rows, strip_tiles
-from geometry cimport ceil_div, larger, smaller
+from cut cimport even_length, gathered_tile, scatters_rows, strip_tiles
+from geometry cimport ceil_div, smaller
 from plan cimport STRIP_CHUNK, Sum
+from strip_place cimport Place, Rows, pack_strip, pixel_source, rows_of, strip_place
 from strip_tile cimport Strip
 from vector cimport LANES, MAX_LANES, MAX_ROWS, PANEL, ROWS, real, splat, store_lanes, vec
+from workspace cimport CACHE_LINE
 
-cdef struct Place:
-    # Where a strip is. Its pixels are neighbours in one image, or else `broken`, and copied one piece after the other.
-    Py_ssize_t at, pixels, V
-    bint broken
-    Py_ssize_t source, target       # offsets of its first pixel
+cdef enum:
+    LINE = CACHE_LINE // sizeof(real)       # numbers of a cache line
 
 
-cdef inline Place strip_place(const Sum* s, Py_ssize_t strip, Py_ssize_t positions, Py_ssize_t columns) noexcept nogil:
-    cdef Place p
-    cdef Py_ssize_t width = PANEL * LANES, image, column
-    p.at = strip * width
-    p.pixels = smaller(positions - p.at, width)
-    p.V = ceil_div(p.pixels, LANES)
-    image, column = p.at // columns, p.at % columns
-    p.broken = column + p.pixels > columns
-    if not p.broken and p.pixels < p.V * LANES:
-        # Its last vector is not full: the strip moves left, if its image has as many pixels.
-        p.broken = column + p.pixels < p.V * LANES
-        if not p.broken:
-            column -= p.V * LANES - p.pixels
-            p.pixels = p.V * LANES
-    p.source, p.target = image * s.planes.image + column, image * s.target_image + column
-    return p
-
-
-cdef inline void copy_pixels(real* to, const real* from_, Py_ssize_t count) noexcept nogil:
-    # Whole vectors, the last one of which moves left.
-    cdef Py_ssize_t j = 0
-    if count < LANES:
-        for j in range(count):
-            to[j] = from_[j]
-        return
-    while j < count:
-        j = smaller(j, count - LANES)
-        (<vec*> (to + j))[0] = (<const vec*> (from_ + j))[0]
-        j += LANES
-
-
-cdef inline void pack_strip(const Sum* s, const Block* k, const Place* p, Py_ssize_t columns, Py_ssize_t start,
-                            Py_ssize_t summands) noexcept nogil:
-    # A broken strip, to the panel. What its last vector lacks is 0.
-    cdef Py_ssize_t done = 0, count, i, j, width = p.V * LANES
-    cdef const real* planes
-    while done < p.pixels:
-        count = smaller(columns - (p.at + done) % columns, p.pixels - done)
-        planes = k.planes + (p.at + done) // columns * s.planes.image + (p.at + done) % columns
-        for i in range(summands):
-            copy_pixels(k.panel + i * width + done, planes + s.source_at[start + i], count)
-        done += count
-    for i in range(summands):
-        for j in range(p.pixels, width):
-            k.panel[i * width + j] = 0
-
-
-cdef inline void write_sums(const Sum* s, const real* sums, const Place* p, Py_ssize_t columns,
+cdef inline void write_sums(const Sum* s, const real* sums, const Place* p, Py_ssize_t area,
                             real* target) noexcept nogil:
     # One channel of a strip.  target: of the first image
     cdef Py_ssize_t done = 0, count, j
     cdef real* to
-    if not p.broken:
+    if not p.split:
         for j in range(p.V):
             (<vec*> (target + p.target + j * LANES))[0] = (<const vec*> (sums + j * LANES))[0]
         return
     while done < p.pixels:
-        count = smaller(columns - (p.at + done) % columns, p.pixels - done)
-        to = target + (p.at + done) // columns * s.target_image + (p.at + done) % columns
+        count = smaller(area - (p.at + done) % area, p.pixels - done)
+        to = target + (p.at + done) // area * s.target_image + (p.at + done) % area
         j = 0
         while j < count:
             store_lanes(to + j, (<const vec*> (sums + done + j))[0], smaller(count - j, LANES))
@@ -89,7 +41,8 @@ cdef inline void write_sums(const Sum* s, const real* sums, const Place* p, Py_s
 
 cdef inline void gather_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t tiles, Py_ssize_t start,
                              Py_ssize_t summands, const real* weights) noexcept nogil:
-    # The weights of a chunk, for tiles of channels from m on, where they are neighbours: k.rows (tiles, summands, ROWS)
+    # The weights of a chunk, for tiles of channels from m on, where they are neighbours: k.rows (tiles, summands, ROWS),
+    # tiles gathered_tile() apart
     cdef Py_ssize_t i, j
     cdef const real* row
     for i in range(summands):
@@ -100,24 +53,35 @@ cdef inline void gather_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssiz
                    ROWS * sizeof(real))
 
 
-cdef inline void set_next(Strip* t, const Sum* s, const Block* k, Py_ssize_t strip, Py_ssize_t strips, Py_ssize_t start,
-                          Py_ssize_t i, Py_ssize_t depth, Py_ssize_t positions, Py_ssize_t columns) noexcept nogil:
+cdef inline Py_ssize_t set_next(Strip* t, const Sum* s, const Block* k, const Rows* r, Py_ssize_t strip,
+                                Py_ssize_t strips, Py_ssize_t start, Py_ssize_t i, Py_ssize_t depth) noexcept nogil:
     # What comes after chunk i of a strip: the next strip, or the first one of the next chunk. (A shorter chunk is
-    # fetched with some summands before it.)
+    # fetched with some summands before it.) Returns how many lines of each summand it takes, as far as its image goes.
     cdef Py_ssize_t next = strip + 1 if strip + 1 < strips else 0
-    t.next = k.planes + strip_place(s, next, positions, columns).source
+    cdef Place p = strip_place(s, r, next)
+    cdef Py_ssize_t last = smaller(p.at + p.pixels, (p.at // r.area + 1) * r.area) - 1
+    t.next, t.next_step = k.planes + p.source, LINE
     t.next_at = s.source_at + start + (i if next else smaller(i + t.depth, depth - t.depth))
+    return (pixel_source(r, last) - p.source) // LINE + 2
 
 
-cdef inline void add_tile(Strip* t, const Sum* s, const Place* p, Py_ssize_t m, bint begins, bint ends, bint filled,
-                          const real* bias, real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t columns,
-                          real* target) noexcept nogil:
-    # A chunk of a tile of channels, from m on or some before it, and a strip.
+cdef inline void list_lines(const Sum* s, const Block* k) noexcept nogil:
+    # Of the weights of the next two tiles, as many as a tile has summands: k.row_at
+    cdef Py_ssize_t i
+    for i in range(STRIP_CHUNK):
+        k.row_at[i] = i % (2 * ROWS) * s.weight_m + i // (2 * ROWS) * LINE
+
+
+cdef inline void add_tiles(Strip* t, const Sum* s, const Place* p, Py_ssize_t m, bint begins, bint ends, bint filled,
+                           const real* bias, real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t area,
+                           real* target) noexcept nogil:
+    # A chunk of t.count tiles of channels, from m on or some before it, and a strip: of one tile if it is the first
+    # chunk, or sums don't go where they belong.
     # begins, ends: whether it is their first chunk, their last  filled: whether the panel is
     # sums [ROWS][V vectors], row apart, which only a chunk between them needs
     cdef real biases[MAX_ROWS * MAX_LANES]
     cdef Py_ssize_t first = smaller(m, s.m - ROWS), target_m = s.v.target * s.h.target, r
-    cdef bint direct = ends and not p.broken and first == m
+    cdef bint direct = ends and not p.split and first == m
     if begins:
         for r in range(ROWS):
             (<vec*> (biases + r * LANES))[0] = splat(bias[first + r])
@@ -133,21 +97,51 @@ cdef inline void add_tile(Strip* t, const Sum* s, const Place* p, Py_ssize_t m, 
         s.strip_tiles.first[p.V](t)
     if ends and not direct:
         for r in range(m - first, smaller(ROWS, end - first)):
-            write_sums(s, sums + r * row, p, columns, target + (first + r) * target_m)
+            write_sums(s, sums + r * row, p, area, target + (first + r) * target_m)
+
+
+cdef inline void add_strip(Strip* t, const Sum* s, const Block* k, const Place* p, Py_ssize_t m, Py_ssize_t count,
+                           Py_ssize_t lines, bint fresh, bint begins, bint ends, const real* weights, const real* bias,
+                           real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t area, real* target) noexcept nogil:
+    # A chunk of `count` tiles, from m on, and a strip; tiles that differ in nothing but their places run together. They
+    # fetch lines of pixels, and then, if their own weights are fresh, those of the tiles to come.
+    # weights: unless they are gathered
+    cdef Py_ssize_t whole = smaller(count, (s.m - m) // ROWS), j = 0
+    cdef bint filled = p.packed
+    while j < count:
+        t.weights = k.rows + j * gathered_tile()
+        if weights != NULL:
+            t.weights = weights + smaller(m + j * ROWS, s.m - ROWS) * s.weight_m
+        if lines == 0:
+            t.next_step = 0
+            if fresh and weights != NULL:
+                t.next, t.next_step = t.weights + t.weight_step + t.weight_at[0], t.weight_step
+                t.next_at = k.row_at
+        t.count = 1
+        if filled and j < whole and not begins and not (ends and p.split):
+            t.count = smaller(whole - j, lines) if lines else whole - j
+        add_tiles(t, s, p, m + j * ROWS, begins, ends, filled, bias, sums + j * ROWS * row, row, end, area, target)
+        j += t.count
+        if filled:
+            t.next += t.count * t.next_step
+            lines -= smaller(t.count, lines)
+        filled = True
 
 
 cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t end, Py_ssize_t start,
-                            Py_ssize_t depth, const real* weights, const real* bias, real* target,
+                            Py_ssize_t depth, const real* weights, const real* bias, real* target, Py_ssize_t rows,
                             Py_ssize_t columns) noexcept nogil:
     # Output channels m .. end, where m starts a tile; a last tile moves up, and does some channels for nothing.
     # weights, bias, target: as pixel_pass()
-    cdef Py_ssize_t width = PANEL * LANES, positions = k.images * columns, strips = ceil_div(positions, width)
-    cdef Py_ssize_t tiles = strip_tiles(s), row = strips * width
-    cdef Py_ssize_t line = 64 // <Py_ssize_t> sizeof(real), first = m, count, i, j, strip
+    cdef Rows r = rows_of(s, k, rows, columns)
+    cdef Py_ssize_t width = PANEL * LANES, strips = ceil_div(r.positions, width), row = strips * width
+    cdef Py_ssize_t tiles = even_length(ceil_div(end - m, ROWS), strip_tiles(s)), first = m, count, i, strip, lines
     cdef Place p
     cdef Strip t
     cdef bint gathered = scatters_rows(s)
-    t.weight_m, t.panel = s.weight_m, k.panel
+    t.weight_m, t.weight_step, t.panel = s.weight_m, gathered_tile() if gathered else ROWS * s.weight_m, k.panel
+    if not gathered:
+        list_lines(s, k)
     while first < end:
         count = smaller(tiles, ceil_div(end - first, ROWS))
         i = 0
@@ -158,19 +152,12 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                 gather_rows(s, k, first, count, start + i, t.depth, weights)
                 t.weight_at = k.row_at
             for strip in range(strips):
-                p = strip_place(s, strip, positions, columns)
+                p = strip_place(s, &r, strip)
                 t.planes = k.planes + p.source
-                set_next(&t, s, k, strip, strips, start, i, depth, positions, columns)
-                if p.broken:
-                    pack_strip(s, k, &p, columns, start + i, t.depth)
-                for j in range(count):
-                    if gathered:
-                        t.weights = k.rows + j * gathered_tile()
-                    else:
-                        t.weights = weights + smaller(first + j * ROWS, s.m - ROWS) * s.weight_m
-                    add_tile(&t, s, &p, first + j * ROWS, i == 0, i + t.depth == depth, j > 0 or p.broken, bias,
-                             k.sums + j * ROWS * row + strip * width, row, end, columns, target)
-                    if 0 < j <= PANEL:
-                        t.next += line
+                lines = set_next(&t, s, k, &r, strip, strips, start, i, depth)
+                if p.packed:
+                    pack_strip(s, k, &r, &p, start + i, t.depth)
+                add_strip(&t, s, k, &p, first, count, lines, strip == 0, i == 0, i + t.depth == depth,
+                          NULL if gathered else weights, bias, k.sums + strip * width, row, end, r.area, target)
             i += t.depth
         first += count * ROWS

@@ -14,6 +14,7 @@
 
 from libc.string cimport memset
 
+from cut cimport even_length
 from depthwise_walk cimport suits_depth_walk
 from dot_walk cimport suits_dots
 from geometry cimport Axis, Geometry, ceil_div, larger, smaller, span
@@ -164,11 +165,6 @@ cdef inline void choose_walk_skips(Sum* s) noexcept nogil:
             work = walk_work(s, skip_v, skip_h)
             if work < bar and count_stretches(&s.v, skip_v) * count_stretches(&s.h, skip_h) <= most:
                 s.skip_v, s.skip_h, bar = skip_v, skip_h, work
-
-
-cdef inline Py_ssize_t even_length(Py_ssize_t count, Py_ssize_t most) noexcept nogil:
-    # Of as few pieces of `count` as are at most so long.
-    return ceil_div(larger(count, 1), ceil_div(larger(count, 1), most))
 
 
 cdef inline void cut_chunks(WalkPlan* w, Sum* s) noexcept nogil:

@@ -191,9 +191,9 @@ KERNELS = [
         "last tile of channels beyond the last channel",
     ),
     Fault(
-        "pyx/strips.pxd",
-        "planes = k.planes + (p.at + done) // columns * s.planes.image",
-        "planes = k.planes",
+        "pyx/strip_place.pxd",
+        "return pixel // r.area * r.image + inside",
+        "return inside",
         "pixels of the first picture for those of all",
     ),
     Fault(
@@ -203,10 +203,16 @@ KERNELS = [
         "weights of the last tile gathered from beyond the last channel",
     ),
     Fault(
-        "pyx/strips.pxd",
-        "            column -= p.V * LANES - p.pixels\n",
+        "pyx/strip_place.pxd",
+        "            p.at -= vectors - p.pixels\n",
         "",
         "strip that moves left stays where it is",
+    ),
+    Fault(
+        "pyx/strip_place.pxd",
+        "if r.column <= 2 and row + of[pieces - 1] + r.column * LANES <= k.end:",
+        "if r.column <= 2:",
+        "last piece of a strip read beyond the source",
     ),
     Fault(
         "pyx/depthwise.pxd",
