@@ -41,8 +41,8 @@ cdef inline void write_sums(const Sum* s, const real* sums, const Place* p, Py_s
 
 cdef inline void gather_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t tiles, Py_ssize_t start,
                              Py_ssize_t summands, const real* weights) noexcept nogil:
-    # The weights of a chunk, for tiles of channels from m on, where they are neighbours: k.rows (tiles, summands, ROWS),
-    # tiles gathered_tile() apart
+    # The weights of a chunk, for tiles of channels from m on, where they are neighbours.
+    # k.rows (tiles, summands, ROWS), tiles gathered_tile() apart
     cdef Py_ssize_t i, j
     cdef const real* row
     for i in range(summands):
@@ -57,12 +57,12 @@ cdef inline Py_ssize_t set_next(Strip* t, const Sum* s, const Block* k, const Ro
                                 Py_ssize_t strips, Py_ssize_t start, Py_ssize_t i, Py_ssize_t depth) noexcept nogil:
     # What comes after chunk i of a strip: the next strip, or the first one of the next chunk. (A shorter chunk is
     # fetched with some summands before it.) Returns how many lines of each summand it takes, as far as its image goes.
-    cdef Py_ssize_t next = strip + 1 if strip + 1 < strips else 0
-    cdef Place p = strip_place(s, r, next)
-    cdef Py_ssize_t last = smaller(p.at + p.pixels, (p.at // r.area + 1) * r.area) - 1
-    t.next, t.next_step = k.planes + p.source, LINE
+    cdef Py_ssize_t next = strip + 1 if strip + 1 < strips else 0, width = PANEL * LANES
+    cdef Py_ssize_t first = next * width, image = first // r.area, source = pixel_source(r, first)
+    cdef Py_ssize_t last = smaller(smaller(first + width, r.positions), (image + 1) * r.area) - 1
+    t.next, t.next_step = k.planes + source, LINE
     t.next_at = s.source_at + start + (i if next else smaller(i + t.depth, depth - t.depth))
-    return (pixel_source(r, last) - p.source) // LINE + 2
+    return (pixel_source(r, last) - source) // LINE + 2
 
 
 cdef inline void list_lines(const Sum* s, const Block* k) noexcept nogil:
