@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 Block = npt.NDArray[np.uint8]
 
-LEAST, MOST = 32 * 2**20, 256 * 2**20  # bytes of the blocks that are kept
+LEAST, MOST = 32 * 2**20, 64 * 2**20  # bytes of the blocks that are kept
 COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)()  # without the GIL a count of references may be a little late
 KEPT = 2  # so many: a result that is bound to the name of the one before meets it still there
 
