@@ -7,11 +7,11 @@
 # sums of all taps in registers, and multiplies each vector of x by all the rows of dy that it meets. Lanes that a last
 # strip, moved left, sees again are masked in both factors. A task is a few output channels, over all images in order.
 
-from depthwise cimport DepthChannel, DepthScratch, carve_depth, copy_windows, reach, window
+from depthwise cimport DepthChannel, DepthScratch, carve_depth, copy_windows, fetch_rows, reach, window
 from dot_walk cimport add_lanes
 from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum, is_depthwise
-from vector cimport LANES, ROWS, evens, fetch, held, keep, lanes_inside, odds, real, splat, vec
+from vector cimport LANES, ROWS, evens, held, keep, lanes_inside, odds, real, splat, vec
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -94,15 +94,15 @@ cdef inline void depth_dots(Py_ssize_t S, Py_ssize_t R, bint edge, Py_ssize_t co
     for t in range(TAPS):
         acc[t] = sums[t]
     for _ in range(count):
+        if R > 1:
+            fetch_rows(x + ((R - 1) * S + 3) * pitch, pitch, smaller(R * S, height), S)
+            fetch_rows(dy + R * dy_row, dy_row, smaller(R, height), 1)
         for r in range(R):
             d[r] = (<const vec*> (dy + r * dy_row))[0]
-            fetch(dy + (R + r) * dy_row)
             if edge:
                 d[r] = keep(d[r], (<const vec*> (masks + 3 * LANES))[0])
         for j in range((R - 1) * S + 3):
             line = x + j * pitch if <size_t> (top + j) < <size_t> height else zeros
-            for q in range(S):
-                fetch(x + (j + R * S) * pitch + q * LANES)
             for q in range(3):
                 if S == 1:
                     column = (<const vec*> (line + q))[0]

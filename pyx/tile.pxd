@@ -73,8 +73,10 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
             row[r] = a + r * a_row if by_pixels else a + row_at[r]
             for v in range(V):
                 if kind == PIXEL_TILE:
-                    fetch(c + r * c_row + (V + v) * LANES)
                     acc[r][v] = splat(bias[r])
+                    if ROWS == 8:
+                        # Where the next strip goes: a line of the cache is a vector here, and short sums wait for it.
+                        fetch(c + r * c_row + (V + v) * LANES)
                 elif kind == MORE_TILE:
                     acc[r][v] = (<const vec*> (c + r * c_row + v * LANES))[0]
                 elif kind == CHANNEL_TILE:
