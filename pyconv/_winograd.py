@@ -101,7 +101,7 @@ def _pays_for_phases(g: Geometry, packed: bool, c: int, m: int, lanes: int) -> b
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs = c * m_vectors
     # Transformed weights that are kept within a call pass from one core to another, or both make them.
-    winograd = 20 * pairs * _vectors(tiles, 4) * 4 + (400 * c_vectors + 230 * m_vectors) * tiles
+    winograd = 21 * pairs * _vectors(tiles, 4) * 4 + (400 * c_vectors + 230 * m_vectors) * tiles
     winograd += 150 * pairs + 3000 if packed else 240 * pairs + 350 * min(pairs, 1300) + 14000
     by_channels = pairs * g.n * (4 * g.oh - 2) * (4 * g.ow - 2)
     by_pixels = 16 * c * m * g.n * _vectors(g.oh * (g.ow + 1), lanes)

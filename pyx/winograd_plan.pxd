@@ -181,8 +181,11 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
         w.columns, w.column_bands = w.across, 1
         w.rows = larger(wanted // w.across, 1)
         if not w.staged and groups == 1 and ceil_div(rows, w.rows) < 8 * threads:
-            w.rows = ceil_div(rows, divide(rows, w.rows, threads))
-    w.row_bands = ceil_div(rows, w.rows)
+            # Uneven bands may be an odd number, which phases pay for with a third of their time on two threads.
+            w.row_bands, w.even = divide(rows, w.rows, threads), w.phases > 1
+            w.rows = ceil_div(rows, w.row_bands)
+    if not w.even:
+        w.row_bands = ceil_div(rows, w.rows)
     w.blocks = w.row_bands * w.column_bands
     if groups * w.blocks < threads or (groups * w.blocks < 8 * threads and groups * w.blocks % threads):
         w.staged = True
