@@ -19,7 +19,7 @@ from depthwise_walk cimport suits_depth_walk
 from dot_walk cimport suits_dots
 from geometry cimport Axis, Geometry, ceil_div, larger, smaller, span
 from panel cimport pack_panel, unpack_panel
-from plan cimport PLANE_BYTES, Sum, block_start
+from plan cimport PLANE_BYTES, SOURCE_BYTES, Sum, block_start
 from plane cimport open_planes, planes_size, shape_planes
 from runs cimport is_inside, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Term
@@ -222,8 +222,9 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
     # As many input channels as the second-level cache holds of a chunk, and as many blocks as it holds sums.
     shape_planes(&s.planes, &s.v, &s.h, 1, s.images, s.source_image, s.band_rows, s.band_columns, False,
                  s.skip_v, s.skip_h)
-    room = PLANE_BYTES // <Py_ssize_t> sizeof(real) // larger(span(&s.v, s.band_rows) * span(&s.h, s.band_columns)
-                                                              * s.v.residues * s.h.residues * s.images, 1)
+    room = PLANE_BYTES if s.planes.copied else SOURCE_BYTES
+    room //= <Py_ssize_t> sizeof(real) * larger(span(&s.v, s.band_rows) * span(&s.h, s.band_columns)
+                                                * s.v.residues * s.h.residues * s.images, 1)
     if w.chunks > 1:
         room = smaller(room, TASK_ROWS // taps)
     elif not s.planes.copied:
