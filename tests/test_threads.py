@@ -120,31 +120,40 @@ def vars_of(case: Conv) -> dict:
     return {name: getattr(case, name) for name in Conv.__dataclass_fields__}
 
 
-def test_sixteen_python_threads_at_once_are_all_right():
-    case = Conv(0, 2, 9, 17, 1, (33, 35), (3, 3), padding=((1, 1), (1, 1)))
-    data = [operations.arrays(Conv(**{**vars_of(case), "seed": seed}), np.float32, whole=True) for seed in range(16)]
-    expected = [operations.convolve_reference(case, *arrays) for arrays in data]
-    alone = [operations.convolve(case, *arrays) for arrays in data]
+def at_once(work, count):
+    """`work(0)`, `work(1)` ... each in a Python thread of its own; none may fail, or take minutes."""
     failures = []
 
-    def work(seed):
+    def watched(seed):
         try:
-            for turn in range(10):
-                with pc.num_threads(1 + (seed + turn) % 3):
-                    found = operations.convolve(case, *data[seed], "direct")
-                    operations.compare(found, expected[seed], np.float32, f"thread {seed}")
-                    for name, result in operations.convolve(case, *data[seed]).items():
-                        assert_same_bits(result, alone[seed][name], f"{name}, thread {seed}")
-                    assert pc.get_num_threads() == 1 + (seed + turn) % 3
+            work(seed)
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(16)]
+    threads = [threading.Thread(target=watched, args=(seed,)) for seed in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(120)
     assert not failures and not any(thread.is_alive() for thread in threads), failures[:1]
+
+
+def test_sixteen_python_threads_at_once_are_all_right():
+    case = Conv(0, 2, 9, 17, 1, (33, 35), (3, 3), padding=((1, 1), (1, 1)))
+    data = [operations.arrays(Conv(**{**vars_of(case), "seed": seed}), np.float32, whole=True) for seed in range(16)]
+    expected = [operations.convolve_reference(case, *arrays) for arrays in data]
+    alone = [operations.convolve(case, *arrays) for arrays in data]
+
+    def work(seed):
+        for turn in range(10):
+            with pc.num_threads(1 + (seed + turn) % 3):
+                found = operations.convolve(case, *data[seed], "direct")
+                operations.compare(found, expected[seed], np.float32, f"thread {seed}")
+                for name, result in operations.convolve(case, *data[seed]).items():
+                    assert_same_bits(result, alone[seed][name], f"{name}, thread {seed}")
+                assert pc.get_num_threads() == 1 + (seed + turn) % 3
+
+    at_once(work, 16)
 
 
 def test_many_python_threads_share_a_layer():
@@ -154,29 +163,20 @@ def test_many_python_threads_share_a_layer():
               pc.ConvTranspose2d(8, 5, 4, stride=2, rng=3), pc.Conv2d(24, 24, 3, groups=24, rng=4)]  # fmt: skip
     inputs = [rng.standard_normal((3, layer.in_channels, 20, 24), dtype=np.float32) for layer in layers]
     expected = [layer.eval()(x) for layer, x in zip(layers, inputs, strict=True)]
-    failures, together = [], threading.Barrier(8)
+    together = threading.Barrier(8)
 
     def work(seed):
-        try:
-            for turn in range(20):
-                together.wait(60)
-                with pc.num_threads(1 + (seed + turn) % 4):
-                    for layer, x, y in zip(layers, inputs, expected, strict=True):
-                        assert_same_bits(layer(x), y, f"{layer}, thread {seed}")
-                if seed == 0:
-                    pc.clear_workspace()
-                    for layer in layers:
-                        _ = layer.weight.data  # drops the packing
-        except BaseException as error:
-            failures.append(error)
-            together.abort()
+        for turn in range(20):
+            together.wait(60)
+            with pc.num_threads(1 + (seed + turn) % 4):
+                for layer, x, y in zip(layers, inputs, expected, strict=True):
+                    assert_same_bits(layer(x), y, f"{layer}, thread {seed}")
+            if seed == 0:
+                pc.clear_workspace()
+                for layer in layers:
+                    _ = layer.weight.data  # drops the packing
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert not failures and not any(thread.is_alive() for thread in threads), failures[:1]
+    at_once(work, 8)
 
 
 def test_set_get_and_blocks():
