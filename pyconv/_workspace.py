@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyconv import _blocks, _kernels
+from pyconv import _blocks, _kernels, _scaling
 
 
 def clear_workspace() -> None:
@@ -20,3 +20,4 @@ def clear_workspace() -> None:
     for module in (*_kernels.convolution.values(), *_kernels.winograd.values()):
         module.clear_workspace()
     _blocks.clear()
+    _scaling.clear()

@@ -1,14 +1,16 @@
-# What a network has besides convolution and pooling: ReLU, batch normalization, cross-entropy and the update of SGD.
+# What a network has besides convolution and pooling: ReLU, batch normalization, cross-entropy and the update of SGD;
+# and powers of two, by which numbers too small for the other kernels are multiplied.
 #
-# The entry points that Python calls; what each task does is in pointwise.pxd, normalization.pxd and softmax.pxd.
-# Arguments were checked above: arrays are C-contiguous, of this module's dtype, and their sizes agree.
+# The entry points that Python calls; what each task does is in pointwise.pxd, normalization.pxd, softmax.pxd and
+# scaling.pxd. Arguments were checked above: arrays are C-contiguous, of this module's dtype, and their sizes agree.
 
 from cython.parallel cimport prange
 cimport numpy as cnp
 
-from geometry cimport ceil_div, smaller
+from geometry cimport ceil_div, larger, smaller
 from normalization cimport Batch, describe, differentiate, normalize_channel
 from pointwise cimport Descent, descend_block, pass_block, rectify_block
+from scaling cimport Sizes, are_faint, scale_block, survey
 from softmax cimport sample
 from vector cimport real
 
@@ -40,7 +42,7 @@ cdef Batch batch_of(x):
     return b
 
 
-# Of the next three the tasks are blocks: every number of a target depends on numbers at the same place only.
+# Of the next four the tasks are blocks: every number of a target depends on numbers at the same place only.
 
 def rectify(x, y, passed, int threads):
     """y = 0 where x <= 0, else x; passed (int8, or None) = 0 where x <= 0, else -1."""
@@ -81,6 +83,47 @@ def descend(p, grad, buffer, bint fresh, real lr, real momentum, real dampening,
         threads = 1
     for i in prange(blocks, nogil=True, num_threads=threads, schedule="static", use_threads_if=threads > 1):
         descend_block(&d, pp, pg, pb, i * BLOCK, smaller((i + 1) * BLOCK, count))
+
+
+def scale(a, to, Py_ssize_t shift, int threads):
+    """to = a * 2^shift, rounded once, for arrays of which each part [i] is contiguous. The absolute value of shift is no
+    less than the number of bits of a fraction, and less than the exponent of infinity. Returns whether all is finite,
+    a and the result; where it is not, the result is of no use.
+    """
+    cdef const char* pa = <const char*> numbers(a)
+    cdef char* pto = <char*> numbers(to)
+    cdef Py_ssize_t size = cnp.PyArray_SIZE(<cnp.ndarray> a), parts = cnp.PyArray_DIM(<cnp.ndarray> a, 0), blocks, i
+    cdef Py_ssize_t a_part = cnp.PyArray_STRIDE(<cnp.ndarray> a, 0), to_part = cnp.PyArray_STRIDE(<cnp.ndarray> to, 0)
+    cdef Py_ssize_t infinite = 0
+    if size < SERIAL_POINTS:
+        threads = 1
+    if a_part == to_part == size // larger(parts, 1) * <Py_ssize_t> sizeof(real):
+        parts = 1
+    size //= larger(parts, 1)
+    blocks = ceil_div(size, BLOCK)
+    for i in prange(parts * blocks, nogil=True, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        infinite += not scale_block(<const real*> (pa + i // blocks * a_part), <real*> (pto + i // blocks * to_part),
+                                    i % blocks * BLOCK, smaller((i % blocks + 1) * BLOCK, size), shift)
+    return infinite == 0
+
+
+def sizes(a, Py_ssize_t vectors):
+    """(whether one is subnormal, the exponent of the largest) of some numbers of `a`: about so many vectors of them"""
+    cdef Sizes s = survey(numbers(a), cnp.PyArray_SIZE(<cnp.ndarray> a), vectors)
+    return s.subnormal, s.exponent
+
+
+def faint(a, Py_ssize_t parts, Py_ssize_t vectors, other):
+    """Whether products with something of the sizes `other` may well be subnormal, for any of the equal parts of `a`."""
+    cdef const real* pa = numbers(a)
+    cdef Py_ssize_t i, size = cnp.PyArray_SIZE(<cnp.ndarray> a) // parts if parts else 0
+    cdef Sizes s, o
+    o.subnormal, o.exponent = other
+    for i in range(parts):
+        s = survey(pa + i * size, size, vectors)
+        if are_faint(&s, &o):
+            return True
+    return False
 
 
 # Of the next three the tasks are channels.

@@ -29,9 +29,13 @@ cdef extern from *:
     #if PYCONV_BITS == 32
       #define PYCONV_INTEGER int
       #define LARGEST __FLT_MAX__
+      #define FRACTION 23
+      #define BIAS 127
     #else
       #define PYCONV_INTEGER long long
       #define LARGEST __DBL_MAX__
+      #define FRACTION 52
+      #define BIAS 1023
     #endif
     #if PYCONV_VECTOR_BYTES * 8 / PYCONV_BITS == 16
       #define PYCONV_LANES 16
@@ -116,6 +120,7 @@ cdef extern from *:
     static inline bits greater(vec a, vec b) { return (bits)((a > b) | (a != a)); }
     static inline bits passes(vec a) { return ~(bits)(a <= (vec){0}); }
     static inline bits same(bits a, bits b) { return (bits)(a == b); }
+    static inline bits above(bits a, bits b) { return (bits)(a > b); }
     static inline bits choose(bits which, bits a, bits b) { return (which & a) | (~which & b); }
     static inline bits as_bits(vec a) { return (bits)a; }
     static inline vec as_vec(bits a) { return (vec)a; }
@@ -171,6 +176,8 @@ cdef extern from *:
     ctypedef double real
     ctypedef real vec
     const real LARGEST              # the largest finite number
+    const Py_ssize_t FRACTION       # bits of a number's fraction: sign, exponent + BIAS, fraction
+    const Py_ssize_t BIAS
     const Py_ssize_t LANES          # numbers in a vector
     const Py_ssize_t ROWS           # rows of the register tile: its ROWS * PANEL accumulators just fit the registers
     const Py_ssize_t PANEL          # vectors across the register tile
@@ -204,6 +211,7 @@ cdef extern from *:
     bits greater(vec a, vec b) noexcept nogil           # a > b, or a is NaN
     bits passes(vec a) noexcept nogil                   # a > 0, or a is NaN
     bits same(bits a, bits b) noexcept nogil            # a == b
+    bits above(bits a, bits b) noexcept nogil           # a > b
     bits choose(bits which, bits a, bits b) noexcept nogil      # a where `which` says yes, else b
     bits as_bits(vec a) noexcept nogil                  # nothing is converted
     vec as_vec(bits a) noexcept nogil

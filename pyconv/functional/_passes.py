@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pyconv import _geometry, _kernels
+from pyconv import _geometry, _kernels, _scaling
 from pyconv._arguments import flag, is_sequence, shown
 from pyconv._arrays import Array, are_ready, check_out, new, prepare
 from pyconv._choose import Kernels, choose
@@ -35,6 +35,7 @@ class Passes(Plan):
         dtype: np.dtype[Any],
         *,
         transposed: bool = False,
+        pictures: int | None = None,
     ) -> None:
         super().__init__(geometry, result)
         n, ic, ih, iw, oc, oh, ow, kh, kw = geometry[:9]
@@ -52,6 +53,19 @@ class Passes(Plan):
         self.bias = self.y[1:2]
         self.packed_y = pack(Geometry(*self.y, *self.y[1:], 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1))
         self.flat = shapes != (self.x, self.w)  # whether the user's arrays have other axes than the kernels want
+        # What _scaling wants to know.
+        self.tools, self.pictures = _kernels.network[dtype], n if pictures is None else pictures
+        self.sampled = _scaling.sample(oc * oh * ow * ic // geometry.groups * kh * kw)
+        self._shares: dict[tuple[int, int], Array] = {}
+
+    def share(self, n: int, groups: int) -> Array:
+        """The packed geometry of `n` pictures and some of the groups; kept, as the kernels keep a plan for each."""
+        found = self._shares.get((n, groups))
+        if found is None:
+            g = self.geometry
+            ic, oc = (channels // g.groups * groups for channels in (g.ic, g.oc))
+            found = self._shares[n, groups] = pack(g._replace(n=n, ic=ic, oc=oc, groups=groups))
+        return found
 
 
 # The plans of the two families. `shapes` are those of input and weight, `settings` what the geometry wants to know.
@@ -96,7 +110,7 @@ def forward(
     if out is None:
         return run(plan, plan.forward, x, w, b)
     y = check_out(op.name, out, plan.shape, x.dtype, input=input, weight=weight, bias=bias).reshape(plan.y)
-    plan.forward(plan.packed, x.reshape(plan.x), w.reshape(plan.w), b, y, get_num_threads())
+    correlate(plan, plan.forward, x.reshape(plan.x), w.reshape(plan.w), b, y)
     return out  # type: ignore[no-any-return]
 
 
@@ -104,10 +118,18 @@ def run(plan: Passes, forward: Any, x: Array, w: Array, b: Array | None) -> Arra
     """The output of a convolution whose arguments are all checked, by `forward`: the plan's `forward` or `evaluate`."""
     y = new(plan.y, x.dtype)
     if not plan.flat:
-        forward(plan.packed, x, w, b, y, get_num_threads())
+        correlate(plan, forward, x, w, b, y)
         return y
-    forward(plan.packed, x.reshape(plan.x), w.reshape(plan.w), b, y, get_num_threads())
+    correlate(plan, forward, x.reshape(plan.x), w.reshape(plan.w), b, y)
     return y.reshape(plan.shape)
+
+
+def correlate(plan: Passes, kernel: Any, source: Array, weight: Array, bias: Array | None, target: Array) -> None:
+    """Run a kernel of forward or input gradient, unless it would meet numbers too small for it."""
+    if plan.tools.faint(source, plan.pictures, plan.sampled, plan.tools.sizes(weight, plan.sampled)):
+        _scaling.correlate(plan, kernel, source, weight, bias, target)
+    else:
+        kernel(plan.packed, source, weight, bias, target, get_num_threads())
 
 
 def backward(
@@ -128,7 +150,7 @@ def backward(
 def input_gradient(plan: Passes, dy: Array, w: Array, shape: Shape) -> Array:
     """The gradient with respect to the input, in the shape that the user's input has; all arguments are checked."""
     dx = new(plan.x, dy.dtype)
-    plan.input_gradient(plan.packed, dy.reshape(plan.y), w.reshape(plan.w), None, dx, get_num_threads())
+    correlate(plan, plan.input_gradient, dy.reshape(plan.y), w.reshape(plan.w), None, dx)
     return dx.reshape(shape)
 
 
@@ -138,7 +160,11 @@ def weight_gradient(plan: Passes, dy: Array, x: Array, shape: Shape) -> Array:
     a, b = x.reshape(plan.x), dy.reshape(plan.y)
     if plan.transposed:
         a, b = b, a
-    plan.weight_gradient(plan.packed, a, b, dw, get_num_threads())
+    sampled = plan.sampled * plan.pictures
+    if plan.tools.faint(a, 1, sampled, plan.tools.sizes(b, sampled)):
+        _scaling.differentiate(plan, plan.weight_gradient, a, b, dw)
+    else:
+        plan.weight_gradient(plan.packed, a, b, dw, get_num_threads())
     return dw.reshape(shape)
 
 

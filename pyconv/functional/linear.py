@@ -33,7 +33,7 @@ def _plan(op: Operation[Passes], shapes: tuple[Shape, Shape], dtype: np.dtype[An
     rows = math.prod(x[:-1])
     check_size(op.name, "the output", (*x[:-1], w[0]))
     geometry = Geometry(rows, w[1], 1, 1, w[0], 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1)
-    return Passes(geometry, choose(op.name, "auto", geometry, dtype), shapes, (*x[:-1], w[0]), dtype)
+    return Passes(geometry, choose(op.name, "auto", geometry, dtype), shapes, (*x[:-1], w[0]), dtype, pictures=1)
 
 
 LINEAR = Operation[Passes]("linear", 1, _plan)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pyconv import _scaling
 from pyconv._arrays import READY, Array, as_float, is_ready, new
 from pyconv._plans import Operation, is_plain, same
 from pyconv._threads import get_num_threads
@@ -25,7 +26,7 @@ ndarray = np.ndarray
 class Frozen:
     """A call of a layer with this weight and bias, to be repeated with other inputs of the same shape and dtype."""
 
-    __slots__ = ("bias", "dtype", "option", "packed", "plan", "shape", "unpacked", "version", "weight")
+    __slots__ = ("bias", "dtype", "option", "packed", "plan", "shape", "sizes", "unpacked", "version", "weight")
 
     def __init__(self, plan: Passes, x: Array, weight: Array, bias: Array | None, version: int, option: Any) -> None:
         self.plan, self.shape, self.dtype = plan, x.shape, x.dtype
@@ -38,10 +39,14 @@ class Frozen:
         plan, threads = self.plan, get_num_threads()
         if self.unpacked:
             self.packed, self.unpacked = plan.pack(plan.packed, self.weight, threads), False
+            self.sizes = plan.tools.sizes(self.weight, plan.sampled)
         y = new(plan.y, self.dtype)
         if plan.flat:
             x = x.reshape(plan.x)
-        plan.evaluate(plan.packed, x, self.weight, self.bias, y, threads, self.packed)
+        if plan.tools.faint(x, plan.pictures, plan.sampled, self.sizes):
+            _scaling.correlate(plan, plan.evaluate, x, self.weight, self.bias, y)
+        else:
+            plan.evaluate(plan.packed, x, self.weight, self.bias, y, threads, self.packed)
         return y.reshape(plan.shape) if plan.flat else y
 
 
