@@ -86,9 +86,10 @@ def descend(p, grad, buffer, bint fresh, real lr, real momentum, real dampening,
 
 
 def scale(a, to, Py_ssize_t shift, int threads):
-    """to = a * 2^shift, rounded once, for arrays of which each part [i] is contiguous. The absolute value of shift is no
-    less than the number of bits of a fraction, and less than the exponent of infinity. Returns whether all is finite,
-    a and the result; where it is not, the result is of no use.
+    """to = a * 2^shift, rounded once, for arrays of which each part [i] is contiguous.
+
+    The absolute value of shift is no less than the number of bits of a fraction, and less than the exponent of
+    infinity. Returns whether all is finite, a and the result; where it is not, the result is of no use.
     """
     cdef const char* pa = <const char*> numbers(a)
     cdef char* pto = <char*> numbers(to)

@@ -72,7 +72,7 @@ cdef inline bits scaled(bits number, Py_ssize_t shift, bits* sizes) noexcept nog
 
 cdef inline bint scale_block(const real* a, real* to, Py_ssize_t first, Py_ssize_t last,
                              Py_ssize_t shift) noexcept nogil:
-    # to = a * 2^shift, numbers first .. last; down if shift < 0. Returns whether all of a, and of the result, is finite.
+    # to = a * 2^shift, numbers first .. last; down if shift < 0. Returns whether all of a and of the result is finite.
     cdef Py_ssize_t i = first
     cdef bits sizes = every(0)
     cdef integer room[MAX_LANES]
