@@ -19,7 +19,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 PACKAGE = "pyconv._kernels"
-KERNELS = ("convolution", "winograd", "columns", "pool", "network", "peak")
+KERNELS = ("convolution", "winograd", "windows", "network", "peak")
 DTYPES = {"float32": "float", "float64": "double"}
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):

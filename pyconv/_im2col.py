@@ -20,7 +20,7 @@ class Im2col:
     """The passes that a kernel module offers, composed of im2col, a 1x1 convolution and col2im."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
-        self._columns = _kernels.columns[dtype]
+        self._windows = _kernels.windows[dtype]
         self._kernels = _kernels.convolution[dtype]
         self._dtype = dtype
 
@@ -33,7 +33,7 @@ class Im2col:
         picture, matrix, cols = self._per_picture(geometry)
         w = _as_1x1(weight)
         for i in range(x.shape[0]):
-            self._columns.im2col(picture, x[i : i + 1], cols, threads)
+            self._windows.im2col(picture, x[i : i + 1], cols, threads)
             self._kernels.forward(matrix, cols[:, :, None], w, bias, _as_row(y[i]), threads)
 
     def pack_input_gradient(self, geometry: Array, weight: Array, threads: int) -> None:
@@ -53,7 +53,7 @@ class Im2col:
         w = _as_1x1(weight)
         for i in range(dx.shape[0]):
             self._kernels.input_gradient(matrix, _as_row(dy[i]), w, None, cols[:, :, None], threads)
-            self._columns.col2im(picture, cols, dx[i : i + 1], threads)
+            self._windows.col2im(picture, cols, dx[i : i + 1], threads)
         if bias is not None:
             dx += bias[:, None, None]
 
@@ -63,7 +63,7 @@ class Im2col:
         one = np.empty_like(total)
         total[...] = 0
         for i in range(x.shape[0]):
-            self._columns.im2col(picture, x[i : i + 1], cols, threads)
+            self._windows.im2col(picture, x[i : i + 1], cols, threads)
             self._kernels.weight_gradient(matrix, cols[:, :, None], _as_row(dy[i]), one, threads)
             total += one
 

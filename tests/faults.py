@@ -311,13 +311,13 @@ KERNELS = [
         "threads share their scratch memory",
     ),
     Fault(
-        "pyx/columns.pyx",
+        "pyx/columns.pxd",
         "x[y * g.iw + start + q * g.stride_w] += cols[q]",
         "x[y * g.iw + start + q * g.stride_w] = cols[q]",
         "overlapping windows assigned, not added",
     ),
     Fault(
-        "pyx/columns.pyx",
+        "pyx/columns.pxd",
         "cols[q] = x[y * g.iw + start + q * g.stride_w]",
         "cols[q] = x[y * g.iw + start + q]",
         "stride forgotten in im2col",

@@ -59,7 +59,7 @@ def _prepacked(module, gradient):
 
 
 def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True) -> Iterator[Call]:
-    convolution, columns = _kernels.load("convolution", dtype, isa), _kernels.load("columns", dtype, isa)
+    convolution, windows = _kernels.load("convolution", dtype, isa), _kernels.load("windows", dtype, isa)
     geometry = np.array(case.packed, np.intp)
     x, w, b, dy = operations.arrays(case, dtype, whole)
     expected = operations.convolve_reference(case, x, w, b, dy)
@@ -82,8 +82,8 @@ def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True
     cols = geometries.integers(np.random.default_rng(case.seed), operations.cols_shape(case), dtype)
     patches = reference.im2col(x, case.kernel, **case.window)
     picture = reference.col2im(cols, case.size, case.kernel, **case.window)
-    yield _simple(columns.im2col, "im2col", geometry, {"x": x}, {"cols": patches}, dtype)
-    yield _simple(columns.col2im, "col2im", geometry, {"cols": cols}, {"x": picture}, dtype)
+    yield _simple(windows.im2col, "im2col", geometry, {"x": x}, {"cols": patches}, dtype)
+    yield _simple(windows.col2im, "col2im", geometry, {"cols": cols}, {"x": picture}, dtype)
 
 
 def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Call]:
@@ -132,17 +132,21 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
 
 
 def pool_calls(case: geometries.Pool, dtype, isa: str | None) -> Iterator[Call]:
-    pool, rng, shape = _kernels.load("pool", dtype, isa), np.random.default_rng(case.seed), (case.n, case.c, *case.size)
+    windows, rng, shape = (
+        _kernels.load("windows", dtype, isa),
+        np.random.default_rng(case.seed),
+        (case.n, case.c, *case.size),
+    )
     x = geometries.integers(rng, shape, dtype)
     y, indices = reference_pooling.max_pool2d(x, case.kernel, **case.maximum)
     dy = geometries.integers(rng, y.shape, dtype)
     dx = reference_pooling.max_pool2d_backward(dy, indices, case.size)
     geometry = _packed(case, y.shape[2:], case.dilation)
-    yield _simple(pool.max_forward, "max", geometry, {"x": x}, {"y": y, "indices": indices}, dtype)
-    yield _simple(pool.max_backward, "max backward", geometry, {"dy": dy, "indices": indices}, {"dx": dx}, dtype)
+    yield _simple(windows.max_forward, "max", geometry, {"x": x}, {"y": y, "indices": indices}, dtype)
+    yield _simple(windows.max_backward, "max backward", geometry, {"dy": dy, "indices": indices}, {"dx": dx}, dtype)
     taps = _taps(case, indices)
-    yield _simple(pool.max_forward, "max with taps", geometry, {"x": x}, {"y": y, "taps": taps}, dtype)
-    yield _simple(pool.max_backward, "max backward from taps", geometry, {"dy": dy, "taps": taps}, {"dx": dx}, dtype)
+    yield _simple(windows.max_forward, "max with taps", geometry, {"x": x}, {"y": y, "taps": taps}, dtype)
+    yield _simple(windows.max_backward, "max backward from taps", geometry, {"dy": dy, "taps": taps}, {"dx": dx}, dtype)
 
     average = {**case.average, "divisor_override": 4}  # a power of two keeps the quotients exact
     y = reference_pooling.avg_pool2d(x, case.kernel, **average)
@@ -150,8 +154,8 @@ def pool_calls(case: geometries.Pool, dtype, isa: str | None) -> Iterator[Call]:
     expected = reference_pooling.avg_pool2d_backward(dy, case.size, case.kernel, **average)
     geometry = _packed(case, y.shape[2:], (1, 1))
     for name, function, inputs, outputs in (
-        ("average", pool.average_forward, {"x": x}, {"y": y}),
-        ("average backward", pool.average_backward, {"dy": dy}, {"dx": expected}),
+        ("average", windows.average_forward, {"x": x}, {"y": y}),
+        ("average backward", windows.average_backward, {"dy": dy}, {"dx": expected}),
     ):
         call = _simple(function, name, geometry, inputs, outputs, dtype)
         call.run = lambda g, i, o, threads, f=function: f(

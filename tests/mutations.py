@@ -32,12 +32,14 @@ LIMIT = 600  # seconds for the tests of one fault
 LEVEL = "avx512"
 HOMES = {  # the modules that a fault in a shared file is built into, by how its name begins; few of those that share it
     "winograd": ("winograd",),
-    "max_pool": ("pool",),
-    "average_pool": ("pool",),
+    "columns": ("windows",),
+    "max_pool": ("windows",),
+    "average_pool": ("windows",),
     "pointwise": ("network",),
     "normalization": ("network",),
     "softmax": ("network",),
-    "": ("convolution", "columns"),
+    "scaling": ("network",),
+    "": ("convolution", "windows"),
 }
 
 

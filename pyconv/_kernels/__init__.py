@@ -49,8 +49,7 @@ def load(name: str, dtype: DTypeLike, isa: str | None = None) -> Any:
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 convolution: dict[np.dtype[Any], Any] = {dtype: load("convolution", dtype) for dtype in (FLOAT32, FLOAT64)}
 winograd: dict[np.dtype[Any], Any] = {dtype: load("winograd", dtype) for dtype in (FLOAT32, FLOAT64)}
-columns: dict[np.dtype[Any], Any] = {dtype: load("columns", dtype) for dtype in (FLOAT32, FLOAT64)}
-pool: dict[np.dtype[Any], Any] = {dtype: load("pool", dtype) for dtype in (FLOAT32, FLOAT64)}
+windows: dict[np.dtype[Any], Any] = {dtype: load("windows", dtype) for dtype in (FLOAT32, FLOAT64)}
 network: dict[np.dtype[Any], Any] = {dtype: load("network", dtype) for dtype in (FLOAT32, FLOAT64)}
 
 if hasattr(os, "register_at_fork"):

@@ -89,7 +89,7 @@ def _gather(op: Operation[Columns], input: object, *settings: object) -> Array:
     x = as_float(op.name, input)
     plan = recall(op, (x.shape,), x.dtype, settings)
     cols = np.empty(plan.cols, x.dtype)
-    _kernels.columns[x.dtype].im2col(plan.packed, x.reshape(plan.x), cols, get_num_threads())
+    _kernels.windows[x.dtype].im2col(plan.packed, x.reshape(plan.x), cols, get_num_threads())
     return cols.reshape(plan.shape)
 
 
@@ -97,7 +97,7 @@ def _scatter(op: Operation[Columns], input: object, *settings: object) -> Array:
     cols = as_float(op.name, input, _matrix_name(op))
     plan = recall(op, (cols.shape,), cols.dtype, settings)
     x = np.empty(plan.x, cols.dtype)
-    _kernels.columns[cols.dtype].col2im(plan.packed, cols.reshape(plan.cols), x, get_num_threads())
+    _kernels.windows[cols.dtype].col2im(plan.packed, cols.reshape(plan.cols), x, get_num_threads())
     return x.reshape(plan.shape)
 
 

@@ -192,13 +192,13 @@ def max_pool2d_of_kept(grad_output: npt.ArrayLike, kept: tuple[Pooling, Array]) 
 
 def _maxima(plan: Pooling, x: Array, where_dtype: npt.DTypeLike) -> tuple[Array, Array]:
     y, where = np.empty(plan.y, x.dtype), np.empty(plan.y, where_dtype)
-    _kernels.pool[x.dtype].max_forward(plan.packed, x.reshape(plan.x), y, where, get_num_threads())
+    _kernels.windows[x.dtype].max_forward(plan.packed, x.reshape(plan.x), y, where, get_num_threads())
     return y, where
 
 
 def _scattered(plan: Pooling, dy: Array, where: Array) -> Array:
     dx: Array = np.empty(plan.x, dy.dtype)
-    _kernels.pool[dy.dtype].max_backward(plan.packed, dy.reshape(plan.y), where, dx, get_num_threads())
+    _kernels.windows[dy.dtype].max_backward(plan.packed, dy.reshape(plan.y), where, dx, get_num_threads())
     return dx.reshape(plan.input_shape)
 
 
@@ -270,7 +270,7 @@ def avg_pool2d(
     x = as_float(AVERAGE.name, input)
     plan = recall(AVERAGE, (x.shape,), x.dtype, (kernel_size, stride, padding, 1, ceil_mode))
     y = np.empty(plan.y, x.dtype)
-    _kernels.pool[x.dtype].average_forward(plan.packed, x.reshape(plan.x), y, *count, get_num_threads())
+    _kernels.windows[x.dtype].average_forward(plan.packed, x.reshape(plan.x), y, *count, get_num_threads())
     return y.reshape(plan.shape)
 
 
@@ -316,7 +316,7 @@ def avg_pool2d_backward(
     plan = recall(op, (x.shape,), x.dtype, (kernel_size, stride, padding, 1, ceil_mode))
     check_gradient(op.name, dy.shape, plan.shape)
     dx: Array = np.empty(plan.x, x.dtype)
-    _kernels.pool[x.dtype].average_backward(plan.packed, dy.reshape(plan.y), dx, *count, get_num_threads())
+    _kernels.windows[x.dtype].average_backward(plan.packed, dy.reshape(plan.y), dx, *count, get_num_threads())
     return dx.reshape(plan.input_shape)
 
 

@@ -1,16 +1,17 @@
-# Pooling over windows of each plane: maximum and average, forward and backward.
+# What is done window by window in each plane: im2col and col2im; maximum and average pooling, forward and backward.
 #
-#     x (n, c, ih, iw)  y (n, c, oh, ow)      geometry: ic = oc = groups = c
+#     im2col      x (n, ic, ih, iw)  cols (n, ic * kh * kw, oh * ow)
+#     pooling     x (n, c, ih, iw)   y (n, c, oh, ow)      geometry: ic = oc = groups = c
 #
-# The entry points that Python calls; what happens to a plane is in max_pool.pxd and average_pool.pxd. Padding takes no
-# part in a maximum, and in an average only if it is counted. A window may hang over the far edge (ceil_mode); what
-# hangs over is never counted.
+# The entry points that Python calls; what happens to a plane is in columns.pxd, max_pool.pxd and average_pool.pxd. All
+# are parallel over planes: windows may overlap, but never leave their plane.
 
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from average_pool cimport average_plane, average_plane_backward
+from columns cimport gather_plane, scatter_plane
 from geometry cimport Geometry
 from max_pool cimport halving_backward, is_halving, max_plane, max_plane_backward, run_t, runs_of
 from vector cimport real
@@ -18,7 +19,9 @@ from vector cimport real
 cnp.import_array()
 
 cdef enum:
-    SERIAL_WORK = 50_000        # window elements that one thread visits before a second one has woken up
+    # what one thread has finished before a second one has woken up:
+    SERIAL_COPIES = 100_000     # numbers of windows that are copied or added
+    SERIAL_WORK = 50_000        # window elements that are compared or averaged
 
 
 cdef inline const Geometry* unpack(geometry):
@@ -33,7 +36,32 @@ cdef inline int useful_threads(const Geometry* g, int threads) noexcept nogil:
     return threads if g.n * g.ic * g.oh * g.ow * g.kh * g.kw >= SERIAL_WORK else 1
 
 
-# All four are parallel over planes: windows may overlap, but never leave their plane.
+def im2col(geometry, x, cols, int threads):
+    """cols = windows of x.  x (n, ic, ih, iw)  cols (n, ic * kh * kw, oh * ow), overwritten"""
+    cdef const Geometry* g = unpack(geometry)
+    cdef const real* px = numbers(x)
+    cdef real* pcols = numbers(cols)
+    cdef Py_ssize_t i, rows = g.kh * g.kw * g.oh * g.ow
+    if g.n * g.ic * rows < SERIAL_COPIES:
+        threads = 1
+    for i in prange(g.n * g.ic, nogil=True, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        gather_plane(g, px + i * g.ih * g.iw, pcols + i * rows)
+
+
+def col2im(geometry, cols, x, int threads):
+    """x = sum of columns over the places that they came from.  cols (n, ic * kh * kw, oh * ow)  x (n, ic, ih, iw)"""
+    cdef const Geometry* g = unpack(geometry)
+    cdef const real* pcols = numbers(cols)
+    cdef real* px = numbers(x)
+    cdef Py_ssize_t i, rows = g.kh * g.kw * g.oh * g.ow
+    if g.n * g.ic * rows < SERIAL_COPIES:
+        threads = 1
+    for i in prange(g.n * g.ic, nogil=True, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        scatter_plane(g, pcols + i * rows, px + i * g.ih * g.iw)
+
+
+# Padding takes no part in a maximum, and in an average only if it is counted. A window may hang over the far edge
+# (ceil_mode); what hangs over is never counted.
 
 def max_forward(geometry, x, y, where, int threads):
     """Maxima, and where they are: the flat positions h * iw + w (int64), or the numbers r * kw + s of taps (int8).
