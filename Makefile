@@ -67,19 +67,19 @@ coverage: $(VENV)/.extra-test
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-coverage-kernels: $(VENV)/.extra-test
+coverage-kernels: $(VENV)/.extra-test $(VENV)/.extra-instruments
 	PYTHON=$(CURDIR)/$(BIN)/python .ci/instrumented lines $(ARGS)
 
-sanitize: $(VENV)/.extra-test
+sanitize: $(VENV)/.extra-test $(VENV)/.extra-instruments
 	PYTHON=$(CURDIR)/$(BIN)/python .ci/instrumented address $(ARGS)
 
-sanitize-threads: $(VENV)/.extra-test
+sanitize-threads: $(VENV)/.extra-test $(VENV)/.extra-instruments
 	PYTHON=$(CURDIR)/$(BIN)/python .ci/instrumented threads $(ARGS)
 
-valgrind: $(VENV)/.extra-test
+valgrind: $(VENV)/.extra-test $(VENV)/.extra-instruments
 	PYTHON=$(CURDIR)/$(BIN)/python .ci/instrumented valgrind $(ARGS)
 
-mutations: $(VENV)/.extra-test
+mutations: $(VENV)/.extra-test $(VENV)/.extra-instruments
 	$(BIN)/python tests/mutations.py build/mutations $(ARGS)
 
 lint: $(VENV)/.extra-lint

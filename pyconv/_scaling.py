@@ -5,8 +5,8 @@ hundred times as long; so they do where the product of two small numbers is one.
 its arrays. Where such numbers are met, each picture, and the weight, is multiplied by a power of two that brings its
 largest number near 1, and the result is divided by both, which rounds it once, to what subnormal numbers can hold.
 
-They are noticed in a sample: all numbers of small arrays, and of large ones as many as cost next to nothing beside the
-sum. Few enough to be missed, they do not slow a call down much. What becomes of a picture depends on it and on the
+They are noticed in a sample, of as many numbers as cost next to nothing beside the sum. Few enough to be missed, they do
+not slow a call down much. What becomes of a picture depends on it and on the
 weight alone, whatever else is in its batch.
 """
 
