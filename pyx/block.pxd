@@ -4,7 +4,7 @@
 # target.
 
 from geometry cimport larger, smaller
-from cut cimport most_pixels, strip_numbers, strip_weights
+from cut cimport most_pixels, strip_biases, strip_numbers, strip_weights
 from plan cimport CHUNK, STRIP_CHUNK, Sum
 from plane cimport planes_size
 from runs cimport MAX_RUNS
@@ -42,6 +42,7 @@ cdef struct Block:
                             # PIXELS, chunked: [summands of a chunk][vectors of a strip] pixels, a spare
     real* rows              # PIXELS, chunked: [tiles][summands of a chunk][ROWS] weights, if they are scattered ...
     Py_ssize_t* row_at      # ... and the offset of each summand
+    real* biases            # PIXELS, chunked: [tiles][ROWS] biases, a vector each
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
 
 
@@ -55,6 +56,7 @@ cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept no
     b.sums = <real*> carve(carver, strip_numbers(s), sizeof(real))
     b.panel = <real*> carve(carver, (terms * PANEL + 1) * LANES, sizeof(real))
     b.rows = <real*> carve(carver, strip_weights(s), sizeof(real))
+    b.biases = <real*> carve(carver, strip_biases(s), sizeof(real))
     b.row_at = <Py_ssize_t*> carve(carver, terms, sizeof(Py_ssize_t))
     b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     b.squares = <real*> carve(carver, 2 * PANEL * LANES * LANES, sizeof(real))

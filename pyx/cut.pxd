@@ -50,9 +50,9 @@ cdef inline Py_ssize_t most_pixels(const Sum* s) noexcept nogil:
 
 
 cdef inline Py_ssize_t strip_pixels(const Sum* s) noexcept nogil:
-    # Of a task, in whole strips.
+    # Of a task, in whole strips, wherever they start.
     cdef Py_ssize_t width = PANEL * LANES
-    return ceil_div(s.images * s.band_rows * s.band_columns, width) * width
+    return ceil_div(s.images * s.band_rows * s.band_columns + LANES - 1, width) * width
 
 
 cdef inline Py_ssize_t strip_numbers(const Sum* s) noexcept nogil:
@@ -81,13 +81,20 @@ cdef inline Py_ssize_t strip_weights(const Sum* s) noexcept nogil:
     return smaller(strip_tiles(s), s.m_blocks) * gathered_tile() if s.chunked and scatters_rows(s) else 0
 
 
+cdef inline Py_ssize_t strip_biases(const Sum* s) noexcept nogil:
+    # Of those tiles.
+    return smaller(strip_tiles(s), s.m_blocks) * ROWS * LANES if s.chunked else 0
+
+
 cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Pieces of a picture, or several pictures; threads share out the output channels if these are few and don't come
     # out even.
-    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), blocks
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), width = PANEL * LANES, blocks
     s.band_rows = band_for(rows, STRIP_PIXELS // columns, 1)
     s.row_bands = ceil_div(rows, s.band_rows)
     s.band_columns = band_for(columns, STRIP_PIXELS, STRIP * LANES)
+    if s.band_columns < columns:
+        s.band_columns = ceil_div(s.band_columns, width) * width
     s.column_bands = ceil_div(columns, s.band_columns)
     s.images = band_for(s.n, STRIP_PIXELS // (rows * columns), 1)
     blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands

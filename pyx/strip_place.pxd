@@ -2,9 +2,10 @@
 #
 # The pixels of a block follow each other row after row and image after image. A strip that lies in a single row of a
 # single image, whose pixels are neighbours in the source, is read there; others are copied, up to a vector at a time.
+# The first strip and the second one may have some pixels in common.
 
 from block cimport Block
-from geometry cimport ceil_div, smaller
+from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum
 from vector cimport LANES, MAX_LANES, PANEL, evens, real, splat, vec
 
@@ -15,6 +16,8 @@ cdef struct Rows:
     # The pixels of a block.
     Py_ssize_t columns, area                # of a row, of an image
     Py_ssize_t positions                    # of all images
+    Py_ssize_t lead                         # by which strips start before a multiple of their width
+    Py_ssize_t first                        # offset of the first pixel in the source
     Py_ssize_t image, row, column           # distances in the source
 
 cdef struct Place:
@@ -24,22 +27,38 @@ cdef struct Place:
     Py_ssize_t source, target               # offsets of its first pixel
 
 
-cdef inline Rows rows_of(const Sum* s, const Block* k, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+cdef inline Py_ssize_t line_lead(const Sum* s, const Block* k, const real* target) noexcept nogil:
+    # Of strips whose vectors are aligned in the target, in all channels, whatever memory it got: stores across two cache
+    # lines, where neither is near, cost as much as a third of a tile.
+    # target: as pixel_pass()
+    if k.images > 1 or s.v.target * s.h.target % LANES:
+        return 0
+    return <Py_ssize_t> (<size_t> target // sizeof(real) % <size_t> LANES)
+
+
+cdef inline Rows rows_of(const Sum* s, const Block* k, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t lead,
+                         Py_ssize_t shift) noexcept nogil:
+    # The block starts `shift` pixels earlier.
     cdef Rows r
-    r.columns, r.area, r.positions = columns, rows * columns, k.images * rows * columns
+    r.columns, r.area, r.positions, r.lead = columns, rows * columns, k.images * rows * columns, lead
     r.image, r.row, r.column = s.planes.image, s.v.pace * s.planes.columns, s.h.pace
+    r.first = -shift * r.column
     return r
 
 
 cdef inline Py_ssize_t pixel_source(const Rows* r, Py_ssize_t pixel) noexcept nogil:
     cdef Py_ssize_t inside = pixel % r.area
-    return pixel // r.area * r.image + inside // r.columns * r.row + inside % r.columns * r.column
+    return r.first + pixel // r.area * r.image + inside // r.columns * r.row + inside % r.columns * r.column
+
+
+cdef inline Py_ssize_t strip_start(const Rows* r, Py_ssize_t strip) noexcept nogil:
+    return larger(strip * (PANEL * LANES) - r.lead, 0)
 
 
 cdef inline Place strip_place(const Sum* s, const Rows* r, Py_ssize_t strip) noexcept nogil:
     cdef Place p
     cdef Py_ssize_t width = PANEL * LANES, pixel, vectors
-    p.at = strip * width
+    p.at = strip_start(r, strip)
     p.pixels = smaller(r.positions - p.at, width)
     p.V = ceil_div(p.pixels, LANES)
     pixel, vectors = p.at % r.area, p.V * LANES

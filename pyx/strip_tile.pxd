@@ -6,7 +6,7 @@
 # others fetch what comes next, a cache line for each summand, which costs nothing beside the multiply-adds: pixels of
 # the next panel (no prefetcher follows rows that are a picture apart), or weights of the next tiles.
 
-from vector cimport LANES, MAX_ROWS, PANEL, ROWS, fetch_far, real, vec
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, fetch_far, fetch_own, real, vec
 
 cdef struct Strip:
     # The operands of `count` tiles of ROWS channels by V vectors, from one channel to the next.
@@ -46,6 +46,7 @@ cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept n
     cdef const Py_ssize_t* weight_at = s.weight_at
     cdef const Py_ssize_t* source_at = s.source_at if first else s.next_at
     cdef Py_ssize_t _, i, r, v, depth = s.depth, weight_m = s.weight_m, three = 3 * weight_m
+    cdef Py_ssize_t c_row = s.c_row
     cdef real factor
     for _ in range(s.count):
         for r in range(ROWS):
@@ -59,6 +60,7 @@ cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept n
                     (<vec*> (panel + i * (V * LANES) + v * LANES))[0] = column[v]
             if not first:
                 fetch_far(next + source_at[i])
+            fetch_own(c + i % ROWS * c_row + i // ROWS % (V + 1) * LANES)
             rows = weights + weight_at[i]
             for r in range(ROWS):
                 if r == 4:

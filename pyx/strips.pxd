@@ -9,11 +9,11 @@ from libc.string cimport memcpy
 
 from block cimport Block
 from cut cimport even_length, gathered_tile, scatters_rows, strip_tiles
-from geometry cimport ceil_div, smaller
+from geometry cimport ceil_div, positions, smaller
 from plan cimport STRIP_CHUNK, Sum
-from strip_place cimport Place, Rows, pack_strip, pixel_source, rows_of, strip_place
+from strip_place cimport Place, Rows, line_lead, pack_strip, pixel_source, rows_of, strip_place, strip_start
 from strip_tile cimport Strip
-from vector cimport LANES, MAX_LANES, MAX_ROWS, PANEL, ROWS, real, splat, store_lanes, vec
+from vector cimport LANES, PANEL, ROWS, real, splat, store_lanes, vec
 from workspace cimport CACHE_LINE
 
 cdef enum:
@@ -58,7 +58,7 @@ cdef inline Py_ssize_t set_next(Strip* t, const Sum* s, const Block* k, const Ro
     # What comes after chunk i of a strip: the next strip, or the first one of the next chunk. (A shorter chunk is
     # fetched with some summands before it.) Returns how many lines of each summand it takes, as far as its image goes.
     cdef Py_ssize_t next = strip + 1 if strip + 1 < strips else 0, width = PANEL * LANES
-    cdef Py_ssize_t first = next * width, image = first // r.area, source = pixel_source(r, first)
+    cdef Py_ssize_t first = strip_start(r, next), image = first // r.area, source = pixel_source(r, first)
     cdef Py_ssize_t last = smaller(smaller(first + width, r.positions), (image + 1) * r.area) - 1
     t.next, t.next_step = k.planes + source, LINE
     t.next_at = s.source_at + start + (i if next else smaller(i + t.depth, depth - t.depth))
@@ -72,22 +72,26 @@ cdef inline void list_lines(const Sum* s, const Block* k) noexcept nogil:
         k.row_at[i] = i % (2 * ROWS) * s.weight_m + i // (2 * ROWS) * LINE
 
 
+cdef inline void spread_biases(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t tiles,
+                               const real* bias) noexcept nogil:
+    # Those of a set of tiles from m on, a vector each: k.biases
+    cdef Py_ssize_t r
+    for r in range(smaller(tiles * ROWS, s.m - m)):
+        (<vec*> (k.biases + r * LANES))[0] = splat(bias[m + r])
+
+
 cdef inline void add_tiles(Strip* t, const Sum* s, const Place* p, Py_ssize_t m, bint begins, bint ends, bint filled,
-                           const real* bias, real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t area,
+                           const real* biases, real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t area,
                            real* target) noexcept nogil:
-    # A chunk of t.count tiles of channels, from m on or some before it, and a strip: of one tile if it is the first
-    # chunk, or sums don't go where they belong.
+    # A chunk of t.count tiles of channels, from m on or some before it, and a strip: of one tile if sums don't go where
+    # they belong.
     # begins, ends: whether it is their first chunk, their last  filled: whether the panel is
-    # sums [ROWS][V vectors], row apart, which only a chunk between them needs
-    cdef real biases[MAX_ROWS * MAX_LANES]
+    # sums [ROWS][V vectors], row apart, which only a chunk between them needs  biases: of the first tile
     cdef Py_ssize_t first = smaller(m, s.m - ROWS), target_m = s.v.target * s.h.target, r
     cdef bint direct = ends and not p.split and first == m
+    t.start, t.start_row, t.start_vector = sums, row, LANES
     if begins:
-        for r in range(ROWS):
-            (<vec*> (biases + r * LANES))[0] = splat(bias[first + r])
         t.start, t.start_row, t.start_vector = biases, LANES, 0
-    else:
-        t.start, t.start_row, t.start_vector = sums, row, LANES
     t.c, t.c_row = sums, row
     if direct:
         t.c, t.c_row = target + m * target_m + p.target, target_m
@@ -101,12 +105,12 @@ cdef inline void add_tiles(Strip* t, const Sum* s, const Place* p, Py_ssize_t m,
 
 
 cdef inline void add_strip(Strip* t, const Sum* s, const Block* k, const Place* p, Py_ssize_t m, Py_ssize_t count,
-                           Py_ssize_t lines, bint fresh, bint begins, bint ends, const real* weights, const real* bias,
-                           real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t area, real* target) noexcept nogil:
+                           Py_ssize_t lines, bint fresh, bint begins, bint ends, const real* weights, real* sums,
+                           Py_ssize_t row, Py_ssize_t end, Py_ssize_t area, real* target) noexcept nogil:
     # A chunk of `count` tiles, from m on, and a strip; tiles that differ in nothing but their places run together. They
     # fetch lines of pixels, and then, if their own weights are fresh, those of the tiles to come.
     # weights: unless they are gathered
-    cdef Py_ssize_t whole = smaller(count, (s.m - m) // ROWS), j = 0
+    cdef Py_ssize_t whole = smaller(count, (s.m - m) // ROWS), base = smaller(m, s.m - ROWS), j = 0
     cdef bint filled = p.packed
     while j < count:
         t.weights = k.rows + j * gathered_tile()
@@ -118,9 +122,10 @@ cdef inline void add_strip(Strip* t, const Sum* s, const Block* k, const Place* 
                 t.next, t.next_step = t.weights + t.weight_step + t.weight_at[0], t.weight_step
                 t.next_at = k.row_at
         t.count = 1
-        if filled and j < whole and not begins and not (ends and p.split):
+        if filled and j < whole and not (ends and p.split):
             t.count = smaller(whole - j, lines) if lines else whole - j
-        add_tiles(t, s, p, m + j * ROWS, begins, ends, filled, bias, sums + j * ROWS * row, row, end, area, target)
+        add_tiles(t, s, p, m + j * ROWS, begins, ends, filled, k.biases + (smaller(m + j * ROWS, s.m - ROWS) - base) * LANES,
+                  sums + j * ROWS * row, row, end, area, target)
         j += t.count
         if filled:
             t.next += t.count * t.next_step
@@ -133,17 +138,21 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                             Py_ssize_t columns) noexcept nogil:
     # Output channels m .. end, where m starts a tile; a last tile moves up, and does some channels for nothing.
     # weights, bias, target: as pixel_pass()
-    cdef Rows r = rows_of(s, k, rows, columns)
-    cdef Py_ssize_t width = PANEL * LANES, strips = ceil_div(r.positions, width), row = strips * width
+    cdef Py_ssize_t lead = line_lead(s, k, target), shift = lead if k.column else 0, width = PANEL * LANES
+    cdef Py_ssize_t later = lead if k.column + columns < positions(&s.h, 0) else 0      # pixels left to the next block
+    cdef Rows r = rows_of(s, k, rows, columns + shift - later, 0 if k.column else lead, shift)
+    cdef Py_ssize_t strips = ceil_div(r.positions + r.lead, width), row = strips * width
     cdef Py_ssize_t tiles = even_length(ceil_div(end - m, ROWS), strip_tiles(s)), first = m, count, i, strip, lines
     cdef Place p
     cdef Strip t
     cdef bint gathered = scatters_rows(s)
+    target -= shift
     t.weight_m, t.weight_step, t.panel = s.weight_m, gathered_tile() if gathered else ROWS * s.weight_m, k.panel
     if not gathered:
         list_lines(s, k)
     while first < end:
         count = smaller(tiles, ceil_div(end - first, ROWS))
+        spread_biases(s, k, smaller(first, s.m - ROWS), count, bias)
         i = 0
         while i < depth:
             t.depth = smaller(STRIP_CHUNK, depth - i)
@@ -158,6 +167,6 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                 if p.packed:
                     pack_strip(s, k, &r, &p, start + i, t.depth)
                 add_strip(&t, s, k, &p, first, count, lines, strip == 0, i == 0, i + t.depth == depth,
-                          NULL if gathered else weights, bias, k.sums + strip * width, row, end, r.area, target)
+                          NULL if gathered else weights, k.sums + strip * width, row, end, r.area, target)
             i += t.depth
         first += count * ROWS

@@ -75,6 +75,7 @@ cdef extern from *:
     static inline vec splat(real a) { return a - (vec){0}; }
     #define fetch(p) __builtin_prefetch(p)
     #define fetch_far(p) __builtin_prefetch(p, 0, 2)
+    #define fetch_own(p) __builtin_prefetch(p, 1)
 
     #define PYCONV_LOW_2 0, 2
     #define PYCONV_HIGH_2 1, 3
@@ -189,6 +190,7 @@ cdef extern from *:
     vec splat(real a) noexcept nogil
     void fetch(const real* p) noexcept nogil            # its cache line, wherever p points: it will be read soon
     void fetch_far(const real* p) noexcept nogil        # the same, no nearer than the L2
+    void fetch_own(const real* p) noexcept nogil        # the same, to be written
     void store_between(real* p, vec a, Py_ssize_t first, Py_ssize_t last) noexcept nogil    # p[i] = a[i], first < last
     void store_lanes(real* p, vec a, Py_ssize_t count) noexcept nogil       # the first `count` numbers, 1 to LANES
     vec zip_low(vec a, vec b) noexcept nogil            # a[0], b[0], a[1], b[1], ... from the lower halves
