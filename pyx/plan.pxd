@@ -19,8 +19,7 @@ cdef enum:
     PAGES = 64                      # that a first-level TLB holds: summands that strip after strip reads in place
     # strips.pxd:
     STRIP_CHUNK = 128               # summands per tile, whose pixels (24 KiB) come from L1
-    STRIP_LEAST = 48                # summands of a sum, if it has half as many as there are channels ...
-    STRIP_LONG = 96                 # ... or however many
+    STRIP_LEAST = 32                # summands of a sum
     STRIP_PIXELS = 512              # pixels of a task, about
     STRIP_SUMS = 96 * 1024          # sums of a task, or one tile of channels
     STRIP_AREA = 96                 # ... at least
@@ -217,7 +216,7 @@ cdef inline bint sums_by_chunks(const Sum* s) noexcept nogil:
     # single rows, and long enough for what is read to weigh more than what is written. (Rows of the target are better
     # written one by one.)
     cdef Py_ssize_t depth = s.c * s.v.taps * s.h.taps, rows = positions(&s.v, 0), columns = positions(&s.h, 0)
-    if s.m < 2 * ROWS or s.n == 0 or not (depth >= STRIP_LONG or depth >= larger(STRIP_LEAST, s.m // 2)):
+    if s.m < 2 * ROWS or s.n == 0 or depth < STRIP_LEAST:
         return False
     if s.v.taps * s.h.taps == 1 and lies_inside(&s.v) and lies_inside(&s.h):
         return (s.n * rows * columns >= STRIP_AREA and columns >= STRIP_COLUMNS

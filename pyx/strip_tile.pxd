@@ -24,6 +24,7 @@ cdef struct Strip:
     Py_ssize_t start_row, start_vector
     real* c                         # [count * ROWS][V vectors], c_row apart
     Py_ssize_t c_row
+    const real* written             # rows that are written soon, c_row apart
 
 ctypedef void (*strip_tile_t)(const Strip* s) noexcept nogil
 
@@ -47,6 +48,7 @@ cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept n
     cdef const Py_ssize_t* source_at = s.source_at if first else s.next_at
     cdef Py_ssize_t _, i, r, v, depth = s.depth, weight_m = s.weight_m, three = 3 * weight_m
     cdef Py_ssize_t c_row = s.c_row
+    cdef const real* written = s.written
     cdef real factor
     for _ in range(s.count):
         for r in range(ROWS):
@@ -60,7 +62,7 @@ cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept n
                     (<vec*> (panel + i * (V * LANES) + v * LANES))[0] = column[v]
             if not first:
                 fetch_far(next + source_at[i])
-            fetch_own(c + i % ROWS * c_row + i // ROWS % (V + 1) * LANES)
+            fetch_own(written + i % ROWS * c_row + i // ROWS % (V + 1) * LANES)
             rows = weights + weight_at[i]
             for r in range(ROWS):
                 if r == 4:
@@ -71,6 +73,7 @@ cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept n
         for r in range(ROWS):
             for v in range(V):
                 (<vec*> (c + r * s.c_row + v * LANES))[0] = acc[r][v]
+        written += ROWS * c_row
         weights, next = weights + s.weight_step, next + s.next_step
         start, c = start + ROWS * s.start_row, c + ROWS * s.c_row
 

@@ -92,9 +92,10 @@ cdef inline void add_tiles(Strip* t, const Sum* s, const Place* p, Py_ssize_t m,
     t.start, t.start_row, t.start_vector = sums, row, LANES
     if begins:
         t.start, t.start_row, t.start_vector = biases, LANES, 0
-    t.c, t.c_row = sums, row
+    t.c, t.c_row, t.written = sums, row, sums + ROWS * row
     if direct:
         t.c, t.c_row = target + m * target_m + p.target, target_m
+        t.written = t.c
     if filled:
         s.strip_tiles.later[p.V](t)
     else:

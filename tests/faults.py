@@ -192,8 +192,8 @@ KERNELS = [
     ),
     Fault(
         "pyx/strip_place.pxd",
-        "return pixel // r.area * r.image + inside",
-        "return inside",
+        "return r.first + pixel // r.area * r.image + inside",
+        "return r.first + inside",
         "pixels of the first picture for those of all",
     ),
     Fault(
@@ -213,6 +213,18 @@ KERNELS = [
         "if r.column <= 2 and row + of[pieces - 1] + r.column * LANES <= k.end:",
         "if r.column <= 2:",
         "last piece of a strip read beyond the source",
+    ),
+    Fault(
+        "pyx/strip_place.pxd",
+        "r.first = -shift * r.column",
+        "r.first = 0",
+        "strips that start earlier read the pixels of those that do not",
+    ),
+    Fault(
+        "pyx/strips.pxd",
+        "(smaller(m + j * ROWS, s.m - ROWS) - base) * LANES",
+        "j * ROWS * LANES",
+        "tile that moves up keeps its biases",
     ),
     Fault(
         "pyx/depthwise.pxd",

@@ -38,3 +38,19 @@ def test_out_may_lie_beside_its_input_in_one_array():
     expected = F.conv2d(whole[0], np.ones((1, 1, 1, 1)))
     F.conv2d(whole[0], np.ones((1, 1, 1, 1)), out=whole[1])
     assert_same(whole[1], expected)
+
+
+@pytest.mark.parametrize("oc", [37, 300])
+def test_out_may_start_anywhere_in_a_cache_line(oc, dtype):
+    """Strips of pixels start where the vectors of the target do (pyx/strip_place.pxd): nothing is lost or written beside."""
+    rng = np.random.default_rng(oc)
+    x, w, b = (integers(rng, shape).astype(dtype) for shape in ((2, 150, 40, 28), (oc, 150, 1, 1), (oc,)))
+    for function, weight in ((F.conv2d, w), (F.conv_transpose2d, np.ascontiguousarray(w.swapaxes(0, 1)))):
+        expected = np.einsum("nchw,kc->nkhw", x, w[:, :, 0, 0]) + b[:, None, None]
+        for start in range(17):
+            memory = np.full(expected.size + 32, np.nan, dtype)
+            inside = slice(start, start + expected.size)
+            function(x, weight, b, out=memory[inside].reshape(expected.shape))
+            assert_same(memory[inside].reshape(expected.shape), expected)
+            memory[inside] = np.nan
+            assert np.isnan(memory).all()
