@@ -2,8 +2,8 @@
 # of the output channels, enough of them for all threads.
 
 from geometry cimport ceil_div, larger, positions, smaller, span
-from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIXELS, STRIP_SUMS, Sum, is_merged,
-                   sums_by_chunks)
+from plan cimport (COPY_BYTES, MAX_PIXELS, PLANE_BYTES, SEVERAL, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIXELS, STRIP_SUMS,
+                   Sum, is_merged, sums_by_chunks)
 from plane cimport needs_copy, read_source, shape_planes
 from tile cimport CHANNELS, PIXELS
 from vector cimport LANES, PANEL, ROWS, STRIP, real
@@ -37,11 +37,16 @@ cdef inline bint gathers_source(const Sum* s) noexcept nogil:
 
 
 cdef inline Py_ssize_t source_budget(const Sum* s) noexcept nogil:
-    # CHANNELS: positions of all channels that a second-level cache holds between two blocks of weights.
+    # CHANNELS: positions of all channels in a task. Of few taps they should stay in a second-level cache between two
+    # blocks of weights. Of several, each block takes so long that they may come from the third level every time; the
+    # weights, which do so too where they are many, had better meet as many pixels as a task can have.
     cdef Py_ssize_t bytes = <Py_ssize_t> sizeof(real) * larger(s.c, 1)
+    cdef Py_ssize_t taps = s.v.taps * s.h.taps // (s.v.passes * s.h.passes)
     if gathers_source(s) or needs_copy(&s.v, &s.h, s.skip_v == 1, s.skip_h == 1):
-        return PLANE_BYTES // bytes
-    return SOURCE_BYTES * larger(s.v.taps * s.h.taps // (s.v.passes * s.h.passes), 1) // bytes
+        return (COPY_BYTES if taps >= SEVERAL else PLANE_BYTES) // bytes
+    if taps >= SEVERAL:
+        return MAX_PIXELS * span(&s.v, s.v.source) * span(&s.h, s.h.source)
+    return SOURCE_BYTES * larger(taps, 1) // bytes
 
 
 cdef inline Py_ssize_t most_pixels(const Sum* s) noexcept nogil:
