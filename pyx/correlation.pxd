@@ -87,6 +87,9 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
             at += pitch - at % pitch
         left = ((columns - at % pitch if by_rows else end - at) + LANES - 1) // LANES
         vectors = full if left > middle else middle if left > 1 else 1
+        if left == full + 1 == 2 * middle:
+            # Two narrower strips take less time than a full one and a single vector, which waits for its loads.
+            vectors = middle
         if not s.planes.copied:
             # Nothing lies behind the source: a last strip moves left, and computes some outputs once more.
             while vectors * LANES > end:
@@ -101,6 +104,8 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
         if direct and vectors == full:
             # As many more strips as the row, or the band without seams, has room for.
             count = (end - at if seamless else columns - at % pitch) // (vectors * LANES)
+            if count > 1 and left - count * full == 1 and full + 1 == 2 * middle:
+                count -= 1
         i = 0
         while i == 0 or i < depth:
             summands = smaller(depth - i, chunk)
