@@ -29,10 +29,16 @@ cdef inline bint may_overrun(const Sum* s) noexcept nogil:
     return (s.lanes == PIXELS and not s.depthwise and (last < LANES or (s.column_bands > 1 and s.m >= 4 * ROWS)))
 
 
+cdef inline Py_ssize_t taps_together(const Sum* s) noexcept nogil:
+    # Taps of a pass, about.
+    return s.v.taps * s.h.taps // (s.v.passes * s.h.passes)
+
+
 cdef inline bint gathers_source(const Sum* s) noexcept nogil:
     # CHANNELS: whether a tile reads from more pages than a first-level TLB holds, often enough (for each block of
-    # channels in each pass) to pay for a copy that lies closer together.
-    return (s.lanes == CHANNELS and s.c >= 64 and s.v.source * s.h.source * <Py_ssize_t> sizeof(real) > 2 * 4096
+    # channels in each pass) to pay for a copy that lies closer together. A chunk of several taps reads fewer channels.
+    return (s.lanes == CHANNELS and taps_together(s) < SEVERAL and s.c >= 64
+            and s.v.source * s.h.source * <Py_ssize_t> sizeof(real) > 2 * 4096
             and s.v.passes * s.h.passes * s.vectors >= 16)
 
 
@@ -41,7 +47,7 @@ cdef inline Py_ssize_t source_budget(const Sum* s) noexcept nogil:
     # blocks of weights. Of several, each block takes so long that they may come from the third level every time; the
     # weights, which do so too where they are many, had better meet as many pixels as a task can have.
     cdef Py_ssize_t bytes = <Py_ssize_t> sizeof(real) * larger(s.c, 1)
-    cdef Py_ssize_t taps = s.v.taps * s.h.taps // (s.v.passes * s.h.passes)
+    cdef Py_ssize_t taps = taps_together(s)
     if gathers_source(s) or needs_copy(&s.v, &s.h, s.skip_v == 1, s.skip_h == 1):
         return (COPY_BYTES if taps >= SEVERAL else PLANE_BYTES) // bytes
     if taps >= SEVERAL:
