@@ -22,7 +22,7 @@ cdef struct Patch:
 cdef struct Phase:
     # A pass of a task with channels in the lanes.
     Py_ssize_t start, taps      # of its tables and weights
-    Py_ssize_t columns          # pixels per row of the block
+    Py_ssize_t rows, columns    # pixels of the block
     Py_ssize_t count            # patches
     Patch* patches
     Py_ssize_t* tables          # room for those of all patches

@@ -9,16 +9,25 @@
 from libc.string cimport memcpy
 
 from block cimport Block, Patch, Phase
-from geometry cimport ceil_div, larger, positions, smaller, taps_of_pass
+from geometry cimport ceil_div, larger, positions, smaller, span, taps_of_pass
 from panel cimport lanes_to_square, pack_panel, rows_into_lanes, unpack_panel, zip_rows
-from plan cimport (CHUNK, MOST_TAPS, Sum, block_start, is_merged, packed_blocks, packs_kernels, pass_start, pass_taps,
+from plan cimport (CHUNK, MOST_TAPS, SOURCE_BYTES, Sum, block_start, is_merged, packed_blocks, packs_kernels, pass_start, pass_taps,
                    phase_run)
 from runs cimport MAX_RUNS, Run, list_runs
 from tile cimport CHANNELS, Term
-from vector cimport LANES, MAX_LANES, ROWS, fetch, real, store_lanes, vec
+from vector cimport LANES, MAX_LANES, ROWS, fetch, fetch_far, real, store_lanes, vec
+from workspace cimport CACHE_LINE
 
 cdef enum:
     PANEL_LANES = 48        # the most of any level
+    BURST = 16              # cache lines that are fetched at once
+
+cdef struct Ahead:
+    # What is to be fetched of what the next chunk of the sum reads.
+    const real* panel       # weights ...
+    Py_ssize_t weights      # ... so many lines of them
+    Py_ssize_t channels     # pixels: of so many channels, the last one first ...
+    Py_ssize_t line, lines  # ... the next line, of so many
 
 
 cdef inline void pack_weights(const Sum* s, const real* weight, Py_ssize_t task) noexcept nogil:
@@ -167,7 +176,7 @@ cdef inline void open_phase(Phase* f, const Sum* s, const Block* k, Py_ssize_t a
     cdef Run h_runs[MAX_RUNS]
     cdef Py_ssize_t v_count, h_count, i, j
     cdef Py_ssize_t* room = f.tables
-    f.start, f.taps, f.count = pass_start(s, a, b), pass_taps(s, a, b), 0
+    f.start, f.taps, f.count, f.rows = pass_start(s, a, b), pass_taps(s, a, b), 0, rows
     f.columns = larger(smaller(positions(&s.h, b) - k.column, s.band_columns), 0)
     v_count = list_runs(v_runs, &s.v, a, k.row, k.row + rows, s.skip_v)
     h_count = list_runs(h_runs, &s.h, b, k.column, k.column + f.columns, s.skip_h)
@@ -178,17 +187,38 @@ cdef inline void open_phase(Phase* f, const Sum* s, const Block* k, Py_ssize_t a
                 f.count += 1
 
 
+cdef inline void look_ahead(Ahead* ahead, const real* planes, Py_ssize_t channel) noexcept nogil:
+    # Fetches the next few cache lines, of weights first.  planes, `channel` apart: of the first channel to come
+    cdef Py_ssize_t _, line = CACHE_LINE // <Py_ssize_t> sizeof(real)
+    for _ in range(BURST):
+        if ahead.weights > 0:
+            fetch_far(ahead.panel)
+            ahead.panel += line
+            ahead.weights -= 1
+        elif ahead.channels > 0:
+            fetch_far(planes + (ahead.channels - 1) * channel + ahead.line * line)
+            ahead.line += 1
+            if ahead.line == ahead.lines:
+                ahead.line, ahead.channels = 0, ahead.channels - 1
+
+
 cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssize_t m, Py_ssize_t width,
                            const real* weight, const real* end, const real* bias, Py_ssize_t pixels) noexcept nogil:
     # The sums of a block of channels from m on.  weight (of the group), until `end`  bias (m,)
-    cdef Py_ssize_t lanes = smaller(width, s.m - m), c = 0, channels, j, r, i
+    cdef Py_ssize_t lanes = smaller(width, s.m - m), c = 0, channels, next, step = pixels, j, r, i
+    cdef Py_ssize_t line = CACHE_LINE // <Py_ssize_t> sizeof(real), taken
     cdef const real* panel
     cdef const Patch* p
+    cdef Ahead ahead
+    # Pixels that come from further away than L2 every time are fetched while the chunk before is summed. (Of many small
+    # images they lie in too many pages for that.)
+    cdef bint far = k.images == 1 and s.c * s.planes.channel * <Py_ssize_t> sizeof(real) > SOURCE_BYTES
     for j in range(pixels):
         for r in range(width):
             f.sums[j * width + r] = bias[m + r] if r < lanes else 0
     while c < s.c and f.count:
         channels = smaller(chunk_channels(s, f.taps), s.c - c)
+        next = c + channels if c + channels < s.c else 0
         panel = k.panel
         if s.packed == NULL and packs_kernels(s):
             pack_kernels(s, k.panel - (m * s.c + c * width) * f.taps, weight, m, width, c, c + channels)
@@ -196,10 +226,22 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
             pack_block(s, k.panel, width, weight, m, f.start, f.taps, c, c + channels, end)
         else:
             panel = s.packed + k.group * s.packed_group + s.packed_m * f.start + (m * s.c + c * width) * f.taps
+        if far:
+            ahead.panel, ahead.weights = panel + channels * f.taps * width, 0
+            if s.packed != NULL:
+                ahead.weights = channels * f.taps * width // line
+            ahead.channels, ahead.line = smaller(channels, s.c - next), 0
+            ahead.lines = smaller(s.planes.channel, span(&s.v, f.rows) * s.planes.columns) // line + 1
+            step = larger(pixels // ROWS * BURST // (ahead.weights + ahead.channels * ahead.lines), 1)
         for i in range(f.count):
-            p = f.patches + i
-            s.tiles.channels[width // LANES](p.tiles, channels * p.taps, k.planes + c * s.planes.channel,
-                                             p.pixel_at, p.terms, panel, f.sums, p.sum_at)
+            p, j = f.patches + i, 0
+            while j < p.tiles:
+                taken = smaller(step, p.tiles - j)
+                s.tiles.channels[width // LANES](taken, channels * p.taps, k.planes + c * s.planes.channel,
+                                                 p.pixel_at + j * ROWS, p.terms, panel, f.sums, p.sum_at + j * ROWS)
+                if far:
+                    look_ahead(&ahead, k.planes + next * s.planes.channel, s.planes.channel)
+                j += taken
         c += channels
 
 
