@@ -245,6 +245,12 @@ KERNELS = [
         "bands of a strided gradient put in the wrong rows",
     ),
     Fault(
+        "pyx/channels.pxd",
+        "p.pixel_at + j * ROWS, p.terms",
+        "p.pixel_at, p.terms",
+        "the first tiles of a patch once more, after what is fetched between them",
+    ),
+    Fault(
         "pyx/depthwise.pxd",
         "while full and (c.rows - row - full + 1) * c.columns < LANES:",
         "while full and (c.rows - row - full) * c.columns < 0:",

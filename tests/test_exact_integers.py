@@ -47,6 +47,7 @@ TRAPS = [
     conv("large kernel", kernel=(11, 9), size=(20, 19), pad=(5, 5, 4, 4)),
     conv("long kernel on a short row", ic=20, oc=40, kernel=(1, 28), size=(1, 25), pad=(0, 0, 14, 14), groups=2),
     conv("large kernel on a small picture", ic=20, oc=48, kernel=(12, 13), size=(13, 14), pad=(6, 6, 7, 6), n=3),
+    conv("more pixels than a cache holds", ic=1000, oc=40, size=(13, 14), pad=(2, 2, 2, 2), dilation=(2, 2), n=1),
     conv("first layer", ic=3, oc=24, kernel=(7, 7), size=(30, 31), stride=(2, 2), pad=(3, 3, 3, 3), n=1),
     conv("depthwise", ic=13, oc=13, groups=13, size=(9, 20), pad=(1, 1, 1, 1)),
     conv("depthwise, two outputs for each channel", ic=5, oc=10, groups=5, stride=(2, 2)),
@@ -142,7 +143,7 @@ def test_named_traps(case, dtype, algorithm):
 @pytest.mark.parametrize(
     "channels", [(1, 7), (2, 8), (3, 9), (7, 15), (8, 16), (9, 17), (16, 24), (17, 47), (47, 48), (49, 50), (96, 97)]
 )
-@pytest.mark.parametrize("width", [1, 5, 15, 16, 17, 31, 47, 48, 49, 65])
+@pytest.mark.parametrize("width", [1, 5, 15, 16, 17, 31, 47, 48, 49, 65, 99])
 def test_around_the_edges_of_the_register_tile(channels, width, algorithm):
     """Output channels and row lengths on, below and above the multiples of 8, 16 and 48 that the tiles are made of."""
     for dtype in (np.float32, np.float64):
