@@ -143,6 +143,34 @@ cdef inline void pack_panel(real* panel, Py_ssize_t width, const real* source, P
         i += run
 
 
+cdef inline void pack_rows(real* panel, Py_ssize_t width, const real* source, Py_ssize_t stride, Py_ssize_t lanes,
+                           Py_ssize_t count) noexcept nogil:
+    # As pack_panel() where at[i] = i: `count` neighbours of each row. Along a vector of rows at a time: the hardware
+    # foresees so many streams, and not those of all lanes.
+    cdef vec a[MAX_LANES]
+    cdef const real* row
+    cdef Py_ssize_t r = 0, i, j
+    while r < width:
+        i = 0
+        while i < count:
+            if count >= LANES:
+                # The last square moves left.
+                i = smaller(i, count - LANES)
+                row = source + r * stride + i
+                for j in range(LANES):
+                    a[j] = (<const vec*> row)[0]
+                    row += stride if r + j < lanes - 1 else 0
+                transpose(a)
+                for j in range(LANES):
+                    (<vec*> (panel + (i + j) * width + r))[0] = a[j]
+                i += LANES
+            else:
+                for j in range(LANES):
+                    panel[i * width + r + j] = source[smaller(r + j, lanes - 1) * stride + i]
+                i += 1
+        r += LANES
+
+
 cdef inline void unpack_panel(const real* panel, Py_ssize_t width, real* target, Py_ssize_t stride, Py_ssize_t lanes,
                               const Py_ssize_t* at, Py_ssize_t depth) noexcept nogil:
     cdef Py_ssize_t i = 0, r, j, run

@@ -12,18 +12,16 @@
 # are the outer loop: all blocks of k meet what was read of x while it is near, and find their sums in the second-level
 # cache. Where all pixels fit one chunk nothing has to wait for another, and sums leave slab by slab, from the first.
 
-from libc.string cimport memset
-
 from cut cimport even_length
 from depthwise_walk cimport suits_depth_walk
 from dot_walk cimport suits_dots
 from geometry cimport Axis, Geometry, ceil_div, larger, smaller, span
-from panel cimport pack_panel, unpack_panel
+from panel cimport pack_panel, pack_rows, unpack_panel
 from plan cimport PLANE_BYTES, SOURCE_BYTES, Sum, block_start
 from plane cimport open_planes, planes_size, shape_planes
 from runs cimport is_inside, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Term
-from vector cimport LANES, PANEL, ROWS, real
+from vector cimport LANES, PANEL, ROWS, held, real, splat, vec
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -49,7 +47,6 @@ cdef struct Walk:
     const real* planes
     real* panels            # [blocks][pixels of a chunk][PANEL * LANES] the output gradient, channels in lanes
     real* sums              # [blocks that wait][rows of a slab + 1][PANEL * LANES]
-    Py_ssize_t* dy_at       # [pixels of a chunk] offset in the output gradient
     WalkPatch* patches
     Py_ssize_t* tables      # room for those of all patches
 
@@ -252,7 +249,6 @@ cdef inline void carve_walk(Walk* k, const WalkPlan* w, const Sum* s, Carver* ca
     k.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     k.panels = <real*> carve(carver, w.blocks * pixels * width, sizeof(real))
     k.sums = <real*> carve(carver, waiting * (rows + 1) * width, sizeof(real))
-    k.dy_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     k.patches = <WalkPatch*> carve(carver, w.patches, sizeof(WalkPatch))
     k.tables = <Py_ssize_t*> carve(carver, 2 * (rows + w.patches * (ROWS + pixels)), sizeof(Py_ssize_t))
 
@@ -315,17 +311,6 @@ cdef inline void locate_chunk(Chunk* c, const Sum* s, Py_ssize_t chunk) noexcept
     c.columns = smaller(s.band_columns, s.h.target - c.column)
 
 
-cdef inline Py_ssize_t list_gradients(const Sum* s, Walk* k, const Chunk* chunk) noexcept nogil:
-    # Where the pixels of the chunk are in dy, and their number.
-    cdef Py_ssize_t n, y, z, count = 0
-    for n in range(chunk.images):
-        for y in range(chunk.row, chunk.row + chunk.rows):
-            for z in range(chunk.column, chunk.column + chunk.columns):
-                k.dy_at[count] = n * s.target_image + y * s.h.target + z
-                count += 1
-    return count
-
-
 cdef inline void locate_walk(Walk* k, const WalkPlan* w, const Sum* s, Py_ssize_t task) noexcept nogil:
     k.channel = task % w.channel_parts * w.channels
     k.channels = smaller(w.channels, s.c - k.channel)
@@ -335,15 +320,34 @@ cdef inline void locate_walk(Walk* k, const WalkPlan* w, const Sum* s, Py_ssize_
     k.group = task // w.block_parts
 
 
+cdef inline void pack_run(real* panel, Py_ssize_t width, const real* dy, Py_ssize_t area, Py_ssize_t lanes,
+                          Py_ssize_t pixels, const real* end) noexcept nogil:
+    # Neighbouring pixels of a block of channels. Of pictures of one pixel, the channels are neighbours.
+    cdef Py_ssize_t here = 0
+    if area == 1:
+        pack_panel(panel, width, dy, 1, lanes, &here, 1, end)
+    else:
+        pack_rows(panel, width, dy, area, lanes, pixels)
+
+
 cdef inline void pack_gradients(const Sum* s, Walk* k, const Chunk* chunk, const real* dy) noexcept nogil:
     # The panels of all blocks of the task.
-    cdef Py_ssize_t pixels = list_gradients(s, k, chunk), area = s.v.target * s.h.target, block, m, width
+    cdef Py_ssize_t area = s.v.target * s.h.target, block, m, width, n, y
+    cdef Py_ssize_t rows = chunk.rows, run = chunk.columns      # runs of pixels of an image, and their length
+    cdef const real* end = dy + s.n * s.target_image
+    cdef real* panel
+    if run == s.h.target:
+        rows, run = 1, rows * run
+    dy += chunk.image * s.target_image + k.group * s.m * area + chunk.row * s.h.target + chunk.column
     for block in range(k.first_block, k.last_block):
         m = block_start(s, block)
         width = block_start(s, block + 1) - m
-        pack_panel(k.panels + (block - k.first_block) * chunk_pixels(s) * (PANEL * LANES), width,
-                   dy + chunk.image * s.target_image + (k.group * s.m + m) * area, area, smaller(width, s.m - m),
-                   k.dy_at, pixels, dy + s.n * s.target_image)
+        panel = k.panels + (block - k.first_block) * chunk_pixels(s) * (PANEL * LANES)
+        for n in range(chunk.images):
+            for y in range(rows):
+                pack_run(panel, width, dy + n * s.target_image + m * area + y * s.h.target, area,
+                         smaller(width, s.m - m), run, end)
+                panel += run * width
 
 
 cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t chunk, Py_ssize_t patches,
@@ -354,10 +358,12 @@ cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t c
     cdef const real* panel = k.panels + (block - k.first_block) * chunk_pixels(s) * (PANEL * LANES)
     cdef real* sums = k.sums
     cdef const WalkPatch* p
+    cdef vec zero = held(splat(0))      # (memset() takes twice as long for so few)
     if w.chunks > 1:
         sums += (block - k.first_block) * (rows + 1) * (PANEL * LANES)
     if chunk == 0:
-        memset(sums, 0, rows * width * sizeof(real))
+        for i in range(rows * width // LANES):
+            (<vec*> sums)[i] = zero
     for i in range(patches):
         p = k.patches + i
         s.tiles.sums[width // LANES](p.tiles, p.pixels, k.planes + start * s.planes.channel, p.row_at, p.terms, panel,
