@@ -69,8 +69,8 @@ LAYERS = {"squares": geometries, "lines": lines, "phases": phases}
 
 
 def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str, bool, list[Callable[[], None]]]]:
-    """For each pass that both serve, without and with packed weights: the call of the direct kernels, and that of
-    Winograd's.
+    """For each pass that both serve, without and with packed weights: the call of the direct kernels, that of
+    Winograd's, and that of F(2x2, 3x3) if it serves.
     """
     draw = np.random.default_rng(0)
     x, w, dy = (
@@ -79,9 +79,11 @@ def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str
     )
     results, arrays, geometry = (np.empty_like(dy), np.empty_like(x), np.empty_like(w)), (x, dy), pack(g)
     modules = [_kernels.convolution[dtype], _kernels.winograd[dtype]]
+    small = _winograd.small(dtype)
     for which, source, result in zip(PASSES[:2], arrays, results[:2], strict=True):
         for packed in (False, True) if _winograd.serves(g, which) else ():
-            kept = [getattr(k, f"pack_{which}")(geometry, w, threads) if packed else None for k in modules]
+            able = [*modules, small] if _winograd.serves_small(g, which) else modules
+            kept = [getattr(k, f"pack_{which}")(geometry, w, threads) if packed else None for k in able]
             yield (
                 which,
                 packed,
@@ -89,18 +91,18 @@ def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str
                     lambda k=k, p=p, s=source, r=result, which=which: getattr(k, which)(
                         geometry, s, w, None, r, threads, p
                     )
-                    for k, p in zip(modules, kept, strict=True)
+                    for k, p in zip(able, kept, strict=True)
                 ],
             )
     if _winograd.serves(g, PASSES[2]):
         yield PASSES[2], False, [lambda k=k: k.weight_gradient(geometry, x, dy, results[2], threads) for k in modules]
 
 
-def seconds(both: list[Callable[[], None]]) -> list[float]:
+def seconds(able: list[Callable[[], None]]) -> list[float]:
     """Medians, in turns."""
-    times: list[list[float]] = [[] for _ in both]
+    times: list[list[float]] = [[] for _ in able]
     for _ in range(3):
-        for call, found in zip(both, times, strict=True):
+        for call, found in zip(able, times, strict=True):
             call()
             end = time.perf_counter() + 0.004
             while len(found) < 3 or time.perf_counter() < end:
@@ -122,16 +124,18 @@ def main() -> None:
     given = parser.parse_args()
     dtype, rows, wrong = np.dtype(given.dtype), [], 0
     for g, _ in zip(LAYERS[given.layers](given.seed), range(given.count), strict=False):
-        for which, packed, both in calls(g, dtype, given.threads):
-            direct, winograd = seconds(both)
-            taken = _winograd.pays(g, dtype, which, packed)
-            loss = (winograd if taken else direct) / min(direct, winograd)
-            rows.append({"geometry": g, "pass": which, "packed": packed, "direct": direct, "winograd": winograd})
+        for which, packed, able in calls(g, dtype, given.threads):
+            times = dict(zip(("direct", "winograd", "small"), seconds(able), strict=False))
+            taken = "winograd" if _winograd.pays(g, dtype, which, packed) else "direct"
+            if "small" in times and _winograd.pays_small(g, dtype, which, packed):
+                taken = "small"
+            loss = times[taken] / min(times.values())
+            rows.append({"geometry": g, "pass": which, "packed": packed, **times})
             if loss > TOLERANCE:
                 wrong += 1
                 what = f"{g.n} x {g.ic} x {g.ih} x {g.iw} to {g.oc}, dilation {g.dilation_w}, {which}"
                 what += ", packed" if packed else ""
-                print(f"{what}: {'winograd' if taken else 'direct'} takes {loss:.2f} times as long")
+                print(f"{what}: {taken} takes {loss:.2f} times as long")
     print(f"{wrong} of {len(rows)} choices cost more than {TOLERANCE - 1:.0%}")
     if given.output:
         given.output.write_text(json.dumps(rows))

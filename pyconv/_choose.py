@@ -43,7 +43,12 @@ def _whatever(geometry: Geometry, dtype: np.dtype[Any], which: str, packed: bool
     return True
 
 
+SMALL = {dtype: _winograd.small(dtype) for dtype in (F32, F64)}
+
 TABLE = (
+    # Of a picture of up to 6x6 without packed weights, or with many: more than half of the time of F(4x4, 3x3) goes to
+    # the transform of weights, which is simpler here, and these tiles fit the picture.
+    Row("winograd of small tiles", _winograd.serves_small, _winograd.pays_small, SMALL),
     # A quarter of the multiplications, for 3x3 kernels without stride or dilation; half of them, for 1x3 kernels
     # without stride; two fifths, for the input gradient of 4x4 kernels with a stride of two. Where that is less time is
     # measured.

@@ -11,6 +11,8 @@ instruction sets and float64.
 
 from __future__ import annotations
 
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from pyconv import _kernels
 from pyconv._geometry import Geometry
 
 MOST_DILATION = 128  # a block of tiles holds at least so many
+KEPT_PAIRS = 341  # of channels c and vectors of channels m, whose 36 products' weights a layer keeps transformed
+ONE_THREAD_WORK = 4_000_000  # multiply-adds up to which the kernels leave such a call to one thread
 LEAST_CHANNELS = 8  # with fewer to sum over, its rounding error is more than three times that of the direct kernels
 
 
@@ -63,19 +67,46 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
             winograd += (9 if tiles > 4 else 19) * pairs + 1400
         else:
             winograd += (34 if which == "forward" else 40) * pairs + 2500
+            if 9 * c * m * pixels < ONE_THREAD_WORK:
+                winograd *= 1.1
     # 9 products per pixel: with channels in the lanes, without those that meet padding; with pixels, with the junk
     # between rows; numbers in and out; packed weights, or dw; the call
     if which == "weight_gradient":
-        direct = 1.1 * pairs * pixels + (0.53 * c + 0.13 * m) * pixels + 11 * pairs + 1800
+        full = pairs if 2 * m > lanes else c * m / lanes  # or pixels are in the lanes
+        direct = 1.1 * full * pixels + (0.53 * c + 0.13 * m) * pixels + 11 * pairs + 1800
     else:
         by_channels = pairs * g.n * _products(h, w, g, which)
-        by_pixels = c * m * g.n * 9 * _vectors((h - 1) * (w + 2) + w, lanes)
+        by_pixels = 0.65 * c * m * g.n * 9 * _vectors((h - 1) * (w + 2) + w, lanes)
         direct = 0.155 * min(by_channels, by_pixels) + (0.35 * c + 0.06 * m) * pixels
         if packed:
-            direct += 20 * pairs + 3000
+            direct += 20 * pairs + 2000
         else:
-            direct += (32 if which == "forward" else 46) * pairs + 3000
+            direct += (32 if which == "forward" else 46) * pairs + 2500
     return winograd < direct
+
+
+def serves_small(g: Geometry, which: str) -> bool:
+    """Whether F(2x2, 3x3) computes this pass: no more tiles than it has registers for."""
+    h, w = (g.ih, g.iw) if which == "input_gradient" else (g.oh, g.ow)
+    few = g.n * _vectors(h, 2) * _vectors(w, 2) <= _kernels.winograd[_kernels.FLOAT32].small_tiles()
+    return few and which != "weight_gradient" and g.kh == 3 and serves(g, which)
+
+
+def pays_small(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
+    """Whether it takes less time than F(4x4, 3x3), where that takes less than the direct kernels: unless a layer has
+    the weights transformed.
+    """
+    c, m = g.ic // g.groups, g.oc // g.groups
+    if which == "input_gradient":
+        c, m = m, c
+    kept = packed and c * _vectors(m, _kernels.winograd[dtype].lanes()) <= KEPT_PAIRS
+    return not kept and pays(g, dtype, which, packed)
+
+
+def small(dtype: np.dtype[Any]) -> SimpleNamespace:
+    """The kernels of F(2x2, 3x3)."""
+    names = "forward", "input_gradient", "pack_forward", "pack_input_gradient"
+    return SimpleNamespace(**{name: partial(getattr(_kernels.winograd[dtype], name), tile=2) for name in names})
 
 
 def _pays_for_lines(g: Geometry, which: str, packed: bool, c: int, m: int, pixels: int, lanes: int) -> bool:
@@ -105,8 +136,8 @@ def _pays_for_phases(g: Geometry, packed: bool, c: int, m: int, lanes: int) -> b
     winograd += 150 * pairs + 3000 if packed else 240 * pairs + 350 * min(pairs, 1300) + 14000
     by_channels = pairs * g.n * (4 * g.oh - 2) * (4 * g.ow - 2)
     by_pixels = 16 * c * m * g.n * _vectors(g.oh * (g.ow + 1), lanes)
-    direct = 0.147 * min(by_channels, by_pixels) + 0.32 * c * g.n * g.oh * g.ow + m * g.n * g.ih * (0.44 * g.iw + 6.1)
-    return winograd < direct + ((29 if packed else 104) * pairs + 1600)
+    direct = 0.147 * min(by_channels, by_pixels) + 0.32 * c * g.n * g.oh * g.ow + m * g.n * g.ih * (0.55 * g.iw + 13.6)
+    return winograd < direct + ((44 if packed else 156) * pairs + 2400)
 
 
 def _products(h: int, w: int, g: Geometry, which: str) -> int:

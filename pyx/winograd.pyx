@@ -8,6 +8,8 @@
 # Loops are divided statically: what another core has written last, in this call or the one before, takes twice as long
 # to read or to write as what lies in a thread's own cache.
 #
+# With `tile=2`, forward and input gradient of at most small_tiles() tiles go by F(2x2, 3x3) (winograd_small.pxd).
+#
 # Where a result is not finite, or might not be, the direct kernels compute that image again.
 
 import importlib
@@ -17,9 +19,12 @@ cimport numpy as cnp
 
 from geometry cimport Geometry
 from vector cimport LANES, MAX_LANES, real, splat, vec
-from winograd_matrices cimport line_of_data, line_of_gradient, line_of_output, line_of_weight, line_of_weight_gradient
+from winograd_few cimport FEW_TILES
+from winograd_matrices cimport (OUTPUTS, line_of_data, line_of_gradient, line_of_output, line_of_weight,
+                                line_of_weight_gradient)
 from winograd_phases cimport line_of_phase_data, line_of_phase_output, line_of_phase_weight
 from winograd_plan cimport OWN_BYTES, Winograd, carve_offsets, cut, describe, keeps_weights, panels_for, u_bytes
+from winograd_small cimport ROWS_SMALL, line_of_small_data, line_of_small_output
 from winograd_weight_gradient cimport Walk, carve_walk, cut_walk
 from workspace cimport Carver, carve
 
@@ -54,7 +59,7 @@ cdef class Packed:
     cdef Py_ssize_t panels      # of U; 0 if transposed
 
 
-cdef object correlate(geometry, bint input_gradient, source, weight, bias, target, int threads, packed):
+cdef object correlate(geometry, bint input_gradient, source, weight, bias, target, int threads, packed, int tile):
     cdef const Geometry* g = <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry)
     cdef Scratch scratch = borrow()
     cdef Call call
@@ -64,7 +69,7 @@ cdef object correlate(geometry, bint input_gradient, source, weight, bias, targe
     cdef Carver carver, own
     cdef Hand hand
     cdef real* biases
-    describe(w, g, input_gradient)
+    describe(w, g, input_gradient, tile)
     threads = threads_for(w, threads, packed is None)
     cut(w, 0 if packed is None else (<Packed> packed).panels, threads)
     call.panel_by_panel = w.staged and (packed is None or not (<Packed> packed).panels)
@@ -118,7 +123,7 @@ cdef object compute_again(geometry, bint input_gradient, Py_ssize_t first, Py_ss
     kernel(some, source[first:last], weight, bias, target[first:last], threads)
 
 
-cdef object pack(geometry, bint input_gradient, weight, int threads):
+cdef object pack(geometry, bint input_gradient, weight, int threads, int tile):
     cdef Packed packed = Packed()
     cdef Call call
     cdef Winograd* w = &call.w
@@ -126,7 +131,7 @@ cdef object pack(geometry, bint input_gradient, weight, int threads):
     cdef Carver own
     cdef Hand hand
     cdef Py_ssize_t numbers_kept
-    describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), input_gradient)
+    describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), input_gradient, tile)
     packed.memory, packed.panels = Scratch(), panels_for(w, threads) if keeps_weights(w) else 0
     cut(w, packed.panels, threads)
     if packed.panels:
@@ -148,24 +153,24 @@ cdef object pack(geometry, bint input_gradient, weight, int threads):
     return packed
 
 
-def pack_forward(geometry, weight, int threads):
+def pack_forward(geometry, weight, int threads, int tile=OUTPUTS):
     """The weights as forward() of this geometry uses them, to be handed to it as `packed`."""
-    return pack(geometry, False, weight, threads)
+    return pack(geometry, False, weight, threads, tile)
 
 
-def pack_input_gradient(geometry, weight, int threads):
+def pack_input_gradient(geometry, weight, int threads, int tile=OUTPUTS):
     """The weights as input_gradient() of this geometry uses them, to be handed to it as `packed`."""
-    return pack(geometry, True, weight, threads)
+    return pack(geometry, True, weight, threads, tile)
 
 
-def forward(geometry, x, weight, bias, y, int threads, packed=None):
+def forward(geometry, x, weight, bias, y, int threads, packed=None, int tile=OUTPUTS):
     """y = conv(x, weight) + bias.  x (n, ic, ih, iw)  weight (oc, ic / groups, kh, 3)  bias (oc,)  y (n, oc, oh, ow)"""
-    correlate(geometry, False, x, weight, bias, y, threads, packed)
+    correlate(geometry, False, x, weight, bias, y, threads, packed, tile)
 
 
-def input_gradient(geometry, dy, weight, bias, dx, int threads, packed=None):
+def input_gradient(geometry, dy, weight, bias, dx, int threads, packed=None, int tile=OUTPUTS):
     """dx = the transposed convolution of dy, plus bias.  dy (n, oc, oh, ow)  bias (ic,) or None  dx (n, ic, ih, iw)"""
-    correlate(geometry, True, dy, weight, bias, dx, threads, packed)
+    correlate(geometry, True, dy, weight, bias, dx, threads, packed, tile)
 
 
 def weight_gradient(geometry, x, dy, dw, int threads):
@@ -177,7 +182,7 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     cdef Carver carver, own
     cdef WalkHand hand
     cdef Py_ssize_t staged
-    describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), False)
+    describe(w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), False, OUTPUTS)
     cut_walk(k, threads)
     threads = threads_for(w, threads, k.shares == 0)
     staged = 0 if k.shares else k.tiles // w.group
@@ -212,6 +217,11 @@ def lanes():
     return LANES
 
 
+def small_tiles():
+    """How many tiles of 2x2 targets, at most, this build serves with `tile=2`: 0 where that has no use."""
+    return ROWS_SMALL if FEW_TILES > 0 else 0
+
+
 cdef enum Line:
     DATA
     WEIGHT
@@ -221,6 +231,8 @@ cdef enum Line:
     PHASE_DATA
     PHASE_WEIGHT
     PHASE_OUTPUT
+    SMALL_DATA
+    SMALL_OUTPUT
 
 
 cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
@@ -247,6 +259,10 @@ cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
             line_of_phase_data(result, LANES, <const real*> unit, LANES)
         elif line == PHASE_WEIGHT:
             line_of_phase_weight(result, LANES, unit[0], unit[1])
+        elif line == SMALL_DATA:
+            line_of_small_data(result, LANES, <const real*> unit, LANES, 0)
+        elif line == SMALL_OUTPUT:
+            line_of_small_output(<vec*> result, <const real*> unit, LANES, 0)
         else:
             line_of_phase_output(<vec*> result, <const real*> unit, LANES)
         answer.append([result[i * LANES] for i in range(rows)])
@@ -262,3 +278,8 @@ def matrices():
 def phase_matrices():
     """B', G and A' of the phases of 4x4 kernels with a stride of two."""
     return matrix(PHASE_DATA, 5, 5), matrix(PHASE_WEIGHT, 5, 2), matrix(PHASE_OUTPUT, 4, 5)
+
+
+def small_matrices():
+    """B' and A' of F(2x2, 3x3)."""
+    return matrix(SMALL_DATA, 4, 4), matrix(SMALL_OUTPUT, 2, 4)

@@ -25,6 +25,7 @@ from vector cimport LANES, PANEL, ROWS, real
 from winograd_few cimport FEW_TILES
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN
 from winograd_phases cimport PHASE_POINTS
+from winograd_small cimport ROWS_SMALL, SMALL, SMALL_POINTS
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -50,6 +51,7 @@ cdef struct Winograd:
     bint flipped                                    # taps run backwards
     Py_ssize_t taps, points                         # of a kernel: 9, 3 or 16; products of a tile: 36, 6 or 2 * 25
     Py_ssize_t high, overlap                        # rows of targets of a tile, and how many more it reads
+    Py_ssize_t wide                                 # numbers of targets of such a row
     Py_ssize_t apart                                # columns between the numbers of a tile
     Py_ssize_t down, across                         # tiles of an image
     Py_ssize_t c_blocks, vectors, panels            # vectors of channels c; of channels m, and their division
@@ -69,11 +71,13 @@ cdef struct Winograd:
     Py_ssize_t* at                                  # [c + LANES] of a row of V
 
 
-cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient) noexcept nogil:
+cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, Py_ssize_t tile) noexcept nogil:
     w.n, w.flipped, w.phases, w.later_down, w.later_across = g.n, input_gradient, 1, 0, 0
     w.work = g.kh * g.kw * g.n * g.oc * (g.ic // g.groups) * g.oh * g.ow
     w.taps, w.high, w.overlap, w.apart = g.kh * g.kw, OUTPUTS if g.kh > 1 else 1, g.kh - 1, g.dilation_w
-    w.points = (w.high + w.overlap) * SPAN
+    w.points, w.wide = (w.high + w.overlap) * SPAN, OUTPUTS
+    if FEW_TILES > 0 and tile == SMALL:
+        w.high, w.wide, w.points = SMALL, SMALL, SMALL_POINTS
     if input_gradient:
         w.m, w.c = g.ic // g.groups, g.oc // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.oh, g.ow, g.ih, g.iw
@@ -91,7 +95,7 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient) n
     w.weight_group = w.taps * w.m * w.c
     w.groups = g.groups * w.phases
     w.down = ceil_div(w.target_h, w.phases * w.high)
-    w.across = ceil_div(w.target_w, w.phases * OUTPUTS * w.apart) * w.apart
+    w.across = ceil_div(w.target_w, w.phases * w.wide * w.apart) * w.apart
     w.c_blocks, w.vectors = ceil_div(w.c, LANES), ceil_div(w.m, LANES)
 
 
@@ -114,9 +118,14 @@ cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcep
     return divide(w.vectors, PANEL, threads if w.phases == 1 else 1)
 
 
+cdef inline bint is_small(const Winograd* w) noexcept nogil:
+    # Whether it is F(2x2, 3x3).
+    return FEW_TILES > 0 and w.points == SMALL_POINTS
+
+
 cdef inline bint is_few(const Winograd* w) noexcept nogil:
     # Whether the products are those of winograd_few.pxd, where U is not stored.
-    return FEW_TILES > 0 and w.points == POINTS and w.n * w.down * w.across <= FEW_TILES
+    return is_small(w) or FEW_TILES > 0 and w.points == POINTS and w.n * w.down * w.across <= FEW_TILES
 
 
 cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:
@@ -129,7 +138,7 @@ cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
     # that from is a quarter of the size, and making it takes less time than to read it from beyond the L2.
     # (With few tiles too; but threads would meet twice for every group.)
     cdef Py_ssize_t most = FEW_BYTES if is_few(w) and w.groups == 1 else KEPT_BYTES
-    return u_bytes(w) <= w.phases * most and w.groups // w.phases * u_bytes(w) <= ALL_BYTES
+    return not is_small(w) and u_bytes(w) <= w.phases * most and w.groups // w.phases * u_bytes(w) <= ALL_BYTES
 
 
 cdef inline Py_ssize_t most_tiles(const Winograd* w) noexcept nogil:
@@ -179,7 +188,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
         w.column_bands = ceil_div(w.across, w.columns)
     else:
         w.columns, w.column_bands = w.across, 1
-        w.rows = larger(wanted // w.across, 1)
+        w.rows = smaller(larger(wanted // w.across, 1), rows)
         if not w.staged and groups == 1 and ceil_div(rows, w.rows) < 8 * threads:
             # Uneven bands may be an odd number, which phases pay for with a third of their time on two threads.
             w.row_bands, w.even = divide(rows, w.rows, threads), w.phases > 1
@@ -190,7 +199,9 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     if groups * w.blocks < threads or (groups * w.blocks < 8 * threads and groups * w.blocks % threads):
         w.staged = True
     w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
-    shape_v(w, ROWS)
+    if is_small(w):
+        w.tiles = ROWS_SMALL
+    shape_v(w, ROWS_SMALL if is_small(w) else ROWS)
     w.m_point = w.tiles * width + LANES
     w.m_block = w.points * w.m_point
     w.stage, w.parts, w.depth, w.together = 1, 1, w.c, 1

@@ -12,8 +12,9 @@ from geometry cimport ceil_div, smaller
 from vector cimport LANES, ROWS, real
 from winograd_few cimport products_of
 from winograd_matrices cimport SPAN
-from winograd_plan cimport CHAIN, Winograd, is_few, panel_start
+from winograd_plan cimport CHAIN, Winograd, is_few, is_small, panel_start
 from winograd_product cimport half_product_of, product_of
+from winograd_small cimport multiply_small
 from winograd_transform cimport (WEIGHTS, Loom, Window, carve_loom, clear_tiles, transform_products, transform_source,
                                  transform_weights, transpose_weights, window_of)
 from workspace cimport Carver, carve
@@ -131,7 +132,7 @@ cdef void make_weights(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t p
 cdef void make_source(const Winograd* w, Loom* loom, Py_ssize_t group, Py_ssize_t block, Py_ssize_t c_block,
                       const real* source, real* v) noexcept nogil:
     # With zeros for the rows of the last product that are no tiles: what lies there may be slow to multiply.
-    cdef Py_ssize_t tiles = window_of(w, block).tiles, half = ROWS // 2
+    cdef Py_ssize_t tiles = window_of(w, block).tiles, half = w.group if is_small(w) else ROWS // 2
     transform_source(v, w, loom, group, block, c_block, source)
     clear_tiles(v + c_block * w.v_vector, w, tiles, ceil_div(tiles, half) * half, w.v_rows, LANES)
 
@@ -185,23 +186,25 @@ cdef void multiply_few(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t p
     # The only block and a panel, without U.
     cdef const Winograd* w = &call.w
     cdef Py_ssize_t first = panel_start(w, panel) // LANES, vectors = panel_start(w, panel + 1) // LANES - first
-    cdef Py_ssize_t step = -LANES if w.flipped else LANES, vector, c, depth, line
+    cdef Py_ssize_t step = -LANES if w.flipped else LANES, vector, c = 0, depth, line
     cdef const real* g
     cdef const real* next
-    for vector in range(vectors):
-        c = 0
-        while c < w.c:
-            depth = smaller(CHAIN, w.c - c)
+    while c < w.c:
+        depth = smaller(CHAIN, w.c - c)
+        for vector in range(vectors):
             g = next = taps_of(call, h, group, first + vector, c, depth, h.u)
             if call.weight == NULL:
-                next += CHAIN * 9 * LANES
+                next += 9 * LANES * (w.c if vector + 1 < vectors else CHAIN - (vectors - 1) * w.c)
+            if is_small(w):
+                multiply_small(depth, w.at + c, h.v, g, next, c == 0, h.m + vector * LANES, w.m_point, vectors * LANES)
+                continue
             if w.flipped:
                 g += 8 * LANES
             for line in range(SPAN):
                 products_of(line)(depth, w.at + c, h.v + line * SPAN * w.v_point, g, step,
                                   next + line * CHAIN // 2 * 3 * LANES, c == 0,
                                   h.m + line * SPAN * w.m_point + vector * LANES, w.m_point, vectors * LANES)
-            c += CHAIN
+        c += CHAIN
 
 
 cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssize_t count, Py_ssize_t task,

@@ -13,7 +13,8 @@ from vector cimport LANES, LARGEST, MAX_LANES, PANEL, held, real, splat, store_l
 from winograd_matrices cimport (OUTPUTS, at, line_of_data, line_of_output, line_of_weight, put, transform_data,
                                 transform_output, transform_weight)
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_output, transform_phase_weights
-from winograd_plan cimport Winograd, panel_start
+from winograd_plan cimport Winograd, is_small, panel_start
+from winograd_small cimport SMALL, transform_small_data, transform_small_output
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -38,12 +39,12 @@ cdef struct Loom:
 
 cdef inline Py_ssize_t tiles_at_once(const Winograd* w) noexcept nogil:
     # Of a row, whose targets are stored together: whole vectors of neighbours, but for the last one.
-    return w.apart * ceil_div(larger(LANES // (OUTPUTS * w.phases), 1), w.apart)
+    return w.apart * ceil_div(larger(LANES // (w.wide * w.phases), 1), w.apart)
 
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t rows = w.high * smaller(w.rows, w.down) + w.overlap, columns = OUTPUTS * w.columns + 2 * w.apart
-    cdef Py_ssize_t outputs = w.high * larger(w.phases * OUTPUTS * tiles_at_once(w), LANES) + LANES
+    cdef Py_ssize_t rows = w.high * smaller(w.rows, w.down) + w.overlap, columns = w.wide * w.columns + 2 * w.apart
+    cdef Py_ssize_t outputs = w.high * larger(w.phases * w.wide * tiles_at_once(w), LANES) + LANES
     k.plane = <real*> carve(carver, larger(rows * columns, outputs) * LANES, sizeof(real))
     k.taps = <real*> carve(carver, WEIGHTS * w.taps * PANEL * LANES, sizeof(real))
     k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * w.taps, sizeof(Py_ssize_t))
@@ -69,7 +70,7 @@ cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil
     b.row, b.column = first_row(w, band), block % w.column_bands * w.columns
     b.rows, b.columns = first_row(w, band + 1) - b.row, smaller(w.columns, w.across - b.column)
     b.tiles = b.rows * b.columns
-    look(&b, b.column * OUTPUTS - w.left, b.columns * OUTPUTS + 2 * w.apart, w.source_w)
+    look(&b, b.column * w.wide - w.left, b.columns * w.wide + 2 * w.apart, w.source_w)
     return b
 
 
@@ -148,13 +149,15 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
                 for phase in range(w.phases):
                     transform_phase_data(to + phase * PHASE_POINTS * w.v_point, w.v_point,
                                          d + phase * w.later_across * LANES, b.width * LANES, w.high + w.overlap)
+            elif is_small(w):
+                transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)
             elif w.high > 1:
                 transform_data(to, w.v_point, d, b.width * LANES)
             else:
                 line_of_data(to, w.v_point, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3),
                              at(d, step, 4), at(d, step, 5))
             tile += 1
-        plane += OUTPUTS * step
+        plane += w.wide * step
 
 
 cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
@@ -263,6 +266,11 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
                                    m + i // 2 * width + i % 2 * PHASE_POINTS * w.m_point, w.m_point, bias, doubt,
                                    w.high + w.overlap, w.high)
         return
+    if is_small(w):
+        for i in range(count):
+            transform_small_output(pixels + i * SMALL * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt,
+                                   2 if w.flipped else 0)
+        return
     if w.high > 1:
         for i in range(count):
             transform_output(pixels + i * OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt)
@@ -282,7 +290,7 @@ cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
     cdef Py_ssize_t area = w.target_h * w.target_w, group_of_tiles = tiles_at_once(w)
-    cdef Py_ssize_t pitch = group_of_tiles * OUTPUTS * w.phases, line = w.phases * w.target_w
+    cdef Py_ssize_t pitch = group_of_tiles * w.wide * w.phases, line = w.phases * w.target_w
     cdef Py_ssize_t r, x, lane, i, j, y, column, tile, channels
     cdef real sums[OUTPUTS * MAX_LANES]
     cdef vec doubt[OUTPUTS]
@@ -295,7 +303,7 @@ cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py
         x = 0
         while x < b.columns:
             tile = r * b.columns + x
-            column = (b.column + x) * OUTPUTS * w.phases
+            column = (b.column + x) * w.wide * w.phases
             lane = 0
             while lane < width:
                 channels = smaller(LANES, w.m - first - lane)

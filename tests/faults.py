@@ -485,6 +485,18 @@ WINOGRAD = [
         "last share of the tiles forgotten",
     ),
     Fault(
+        "pyx/winograd_small.pxd",
+        "        out[0] = acc[1][r] if first else out[0] + acc[1][r]",
+        "        out[0] = acc[1][r]",
+        "sums of earlier channels forgotten in half of the points of small tiles",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)",
+        "transform_small_data(to, w.v_point, d, b.width * LANES, 0)",
+        "kernel of small tiles not flipped in the input gradient",
+    ),
+    Fault(
         "pyx/winograd_few.pxd",
         "out[0] = acc[p][r] if first else out[0] + acc[p][r]",
         "out[0] = acc[p][r]",

@@ -17,7 +17,8 @@ import pyconv.functional as F
 import reference_winograd
 from geometries import Conv
 from kernel_calls import winograd_calls
-from pyconv import _kernels
+from pyconv import _kernels, _winograd
+from pyconv._choose import SMALL as SMALL_KERNELS
 from pyconv._choose import choose
 from pyconv._geometry import Geometry
 from tolerance import assert_near, assert_same_bits, winograd_bound
@@ -72,6 +73,17 @@ def test_every_direction_reads_the_same_matrices(isa, dtype):
     for points, found in ((POINTS, weight), (PHASE_POINTS, _kernels.load("winograd", dtype, isa).phase_matrices()[1])):
         rounded = [[float(value) for value in row] for row in exact_weight_matrix(points, len(found[0]))]
         assert np.array_equal(np.array(rounded, dtype), np.array(found, dtype))
+
+
+@pytest.mark.parametrize("isa", RUNS_HERE)
+def test_the_matrices_of_small_tiles_compute_a_correlation(isa, dtype):
+    """The same for F(2x2, 3x3), whose G is 1 and -1: points 0, 1, infinity, -1. All numbers are exact."""
+    data, output = map(exact, _kernels.load("winograd", dtype, isa).small_matrices())
+    weight = exact([[1, 0, 0], [1, 1, 1], [0, 0, 1], [1, -1, 1]])
+    for i in range(2):
+        for j in range(3):
+            for k in range(4):
+                assert sum(output[i][p] * weight[p][j] * data[p][k] for p in range(4)) == (k == i + j), (i, j, k)
 
 
 # ------------------------------------------------------------------------------------------------- results
@@ -317,6 +329,97 @@ def test_strided_the_same_bits_for_threads_packed_weights_and_batches(case, dtyp
     for i in (0, 1, case.n - 1):
         alone = transpose(replace(case, n=1), x[i : i + 1], w, b)
         assert_same_bits(alone, first[i : i + 1], f"image {i} of {case}")
+
+
+# ------------------------------------------------------------------------------------------------- small tiles
+
+SMALL = [
+    conv(1, 40, 72, (6, 6)),
+    conv(2, 130, 33, (4, 4)),
+    conv(1, 300, 150, (5, 6), padding=((0, 1), (2, 0))),
+    conv(1, 17, 35, (2, 18)),
+    conv(9, 70, 20, (2, 2)),
+    conv(1, 48, 64, (6, 5), groups=2),
+]  # at most nine tiles, of source and target
+
+
+def small_results(case, x, w, b, dy, threads=1, packed=False):
+    """Forward and input gradient by F(2x2, 3x3)."""
+    kernels, geometry = _winograd.small(x.dtype), np.array(case.packed, np.intp)
+    y, dx = np.full(case.y_shape, np.nan, x.dtype), np.full(case.x_shape, np.nan, x.dtype)
+    packers = kernels.pack_forward, kernels.pack_input_gradient
+    kept = [pack(geometry, w, threads) if packed else None for pack in packers]
+    kernels.forward(geometry, x, w, b, y, threads, kept[0])
+    kernels.input_gradient(geometry, dy, w, None, dx, threads, kept[1])
+    return {"y": y, "dx": dx}
+
+
+needs_small = pytest.mark.skipif(
+    not _kernels.winograd[np.dtype(np.float32)].small_tiles(), reason="this build has too few registers"
+)
+
+
+@needs_small
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_small_tiles_are_exact_for_whole_numbers(case, dtype):
+    """Halves and quarters are exact too: the results are those of the definition, by any threads, packed or not."""
+    x, w, b, dy = operations.arrays(case, dtype, whole=True)
+    expected = operations.convolve_reference(case, *(a.astype(np.float64) for a in (x, w, b, dy)))
+    for threads in (1, 2, 3):
+        for packed in (False, True):
+            for name, found in small_results(case, x, w, b, dy, threads, packed).items():
+                assert np.array_equal(found, expected[name]), f"{name} of {case}"
+
+
+@needs_small
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_small_tiles_are_as_accurate_and_have_the_same_bits(case, dtype):
+    rng = np.random.default_rng(1)
+    data = [rng.standard_normal(s).astype(dtype) for s in (case.x_shape, case.w_shape, (case.oc,), case.y_shape)]
+    expected = operations.convolve(case, *(a.astype(np.float64) for a in data), algorithm="direct")
+    direct = operations.convolve(case, *data, algorithm="direct")
+    found = small_results(case, *data)
+    for name, value in found.items():
+        bound = winograd_bound(dtype, case.terms[name], expected[name])
+        assert_near(value, expected[name].astype(dtype), bound, f"{name} of {case}")
+        if dtype == np.float32:
+            error, usual = (np.sqrt(np.mean((a[name] - expected[name]) ** 2)) for a in (found, direct))
+            assert error <= 3 * usual, f"{name} of {case}: {error:.3g}, {usual:.3g} by the direct kernels"
+    for threads, packed in ((2, False), (1, True), (3, True)):
+        for name, value in small_results(case, *data, threads, packed).items():
+            assert_same_bits(value, found[name], f"{name} of {case}")
+    x, w, b, dy = data
+    for i in range(case.n):
+        alone = small_results(replace(case, n=1), x[i : i + 1], w, b, dy[i : i + 1])
+        for name, value in alone.items():
+            assert_same_bits(value, found[name][i : i + 1], f"{name} {i} of {case}")
+
+
+@needs_small
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -2e37])
+@pytest.mark.parametrize("which", [0, 1, 3])
+def test_small_tiles_not_finite_as_by_the_direct_kernels(value, which):
+    for seed, case in enumerate(SMALL):
+        rng, data = np.random.default_rng([seed, 3]), list(operations.arrays(case, np.float32, whole=False))
+        data[which].flat[rng.choice(data[which].size, 1 + seed % 3)] = value
+        with np.errstate(all="ignore"):
+            found, direct = small_results(case, *data), operations.convolve(case, *data, algorithm="direct")
+        for name in found:
+            bad = ~np.isfinite(direct[name])
+            assert_same_bits(np.where(bad, direct[name], 0), np.where(bad, found[name], 0), f"{name} of {case}")
+            assert np.isfinite(found[name][~bad]).all(), f"{name} of {case}"
+            for a, b in zip(found[name], direct[name], strict=True):
+                if not np.isfinite(b).all():
+                    assert_same_bits(a, b, f"{name} of {case}")
+
+
+@needs_small
+def test_auto_takes_small_tiles_for_a_single_small_picture():
+    for size, channels, small in ((6, 256, True), (4, 256, False), (8, 256, False), (6, 16, False)):
+        g = Geometry(1, channels, size, size, channels, size, size, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+        for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+            taken = [kernels is SMALL_KERNELS[dtype] for kernels in choose("conv2d", "auto", g, dtype)]
+            assert taken == [small, small, False, small], (size, channels)
 
 
 # ------------------------------------------------------------------------------------------------- the choice
