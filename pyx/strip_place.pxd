@@ -28,8 +28,8 @@ cdef struct Place:
 
 
 cdef inline Py_ssize_t line_lead(const Sum* s, const Block* k, const real* target) noexcept nogil:
-    # Of strips whose vectors are aligned in the target, in all channels, whatever memory it got: stores across two cache
-    # lines, where neither is near, cost as much as a third of a tile.
+    # Of strips whose vectors are aligned in the target, in all channels, whatever memory it got: stores across two
+    # cache lines, where neither is near, cost up to a third of a tile.
     # target: as pixel_pass()
     if k.images > 1 or s.v.target * s.h.target % LANES:
         return 0

@@ -125,8 +125,9 @@ cdef inline void add_strip(Strip* t, const Sum* s, const Block* k, const Place* 
         t.count = 1
         if filled and j < whole and not (ends and p.split):
             t.count = smaller(whole - j, lines) if lines else whole - j
-        add_tiles(t, s, p, m + j * ROWS, begins, ends, filled, k.biases + (smaller(m + j * ROWS, s.m - ROWS) - base) * LANES,
-                  sums + j * ROWS * row, row, end, area, target)
+        add_tiles(t, s, p, m + j * ROWS, begins, ends, filled,
+                  k.biases + (smaller(m + j * ROWS, s.m - ROWS) - base) * LANES, sums + j * ROWS * row, row, end, area,
+                  target)
         j += t.count
         if filled:
             t.next += t.count * t.next_step

@@ -42,7 +42,7 @@ def test_out_may_lie_beside_its_input_in_one_array():
 
 @pytest.mark.parametrize("oc", [37, 300])
 def test_out_may_start_anywhere_in_a_cache_line(oc, dtype):
-    """Strips of pixels start where the vectors of the target do (pyx/strip_place.pxd): nothing is lost or written beside."""
+    """Strips of pixels start where vectors of the target do (pyx/strip_place.pxd): none is lost or written beside."""
     rng = np.random.default_rng(oc)
     x, w, b = (integers(rng, shape).astype(dtype) for shape in ((2, 150, 40, 28), (oc, 150, 1, 1), (oc,)))
     for function, weight in ((F.conv2d, w), (F.conv_transpose2d, np.ascontiguousarray(w.swapaxes(0, 1)))):
