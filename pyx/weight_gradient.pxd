@@ -31,7 +31,8 @@ cdef enum:
     SLAB_ROWS = 96              # ... that are summed at a time where nothing waits: a good part of a first-level cache
     FEW_ROWS = 32               # the same where each is a row of dw
     TABLE_BYTES = 512 * 1024    # lists of pixels
-    PIXEL_CHUNK = 256           # pixels of dy that are transposed at a time
+    PIXEL_CHUNK = 256           # pixels of dy that are transposed at a time ...
+    SPARSE_CHUNK = 160          # ... where a stride spreads what they read
 
 cdef struct WalkPatch:
     # Taps that read the source from the same pixels of a chunk.
@@ -53,7 +54,8 @@ cdef struct Walk:
 cdef struct WalkPlan:
     Py_ssize_t blocks, block_parts          # blocks of output channels per task, and into how many parts they fall
     Py_ssize_t channels, channel_parts      # the same of input channels
-    Py_ssize_t slab                         # of which so many are summed at a time
+    Py_ssize_t slab                         # of which so many are summed at a time ...
+    bint slab_by_slab                       # ... with all blocks, before the next slab
     Py_ssize_t chunks, patches              # patches: at most so many in a chunk
     Py_ssize_t tasks
 
@@ -164,15 +166,15 @@ cdef inline void choose_walk_skips(Sum* s) noexcept nogil:
                 s.skip_v, s.skip_h, bar = skip_v, skip_h, work
 
 
-cdef inline void cut_chunks(WalkPlan* w, Sum* s) noexcept nogil:
-    # Whole small images, or a band of rows, or a piece of a very long row. From the geometry alone.
+cdef inline void cut_chunks(WalkPlan* w, Sum* s, Py_ssize_t most) noexcept nogil:
+    # Of at most so many pixels: whole small images, or a band of rows, or a piece of a very long row. From the geometry alone.
     cdef Py_ssize_t area = s.h.target * s.v.target
-    s.images, s.band_columns = 1, even_length(s.h.target, PIXEL_CHUNK)
+    s.images, s.band_columns = 1, even_length(s.h.target, most)
     if s.band_columns < s.h.target:
         s.band_columns = ceil_div(s.band_columns, LANES) * LANES
-    s.band_rows = even_length(s.v.target, larger(PIXEL_CHUNK // s.band_columns, 1))
-    if 0 < area * 2 <= PIXEL_CHUNK:
-        s.images = even_length(s.n, PIXEL_CHUNK // area)
+    s.band_rows = even_length(s.v.target, larger(most // s.band_columns, 1))
+    if 0 < area * 2 <= most:
+        s.images = even_length(s.n, most // area)
     s.column_bands = ceil_div(larger(s.h.target, 1), s.band_columns)
     s.row_bands = ceil_div(larger(s.v.target, 1), s.band_rows)
     s.image_blocks = ceil_div(s.n, s.images)
@@ -210,18 +212,28 @@ cdef inline void share_out(WalkPlan* w, const Sum* s, Py_ssize_t threads) noexce
         divide(&w.channels, &w.channel_parts, s.c, parts)
 
 
+cdef inline Py_ssize_t fitting_channels(Sum* s) noexcept nogil:
+    # As many input channels as the second-level cache holds of a chunk.
+    cdef Py_ssize_t room
+    shape_planes(&s.planes, &s.v, &s.h, 1, s.images, s.source_image, s.band_rows, s.band_columns, False,
+                 s.skip_v, s.skip_h)
+    room = PLANE_BYTES if s.planes.copied else SOURCE_BYTES
+    return room // (<Py_ssize_t> sizeof(real) * larger(span(&s.v, s.band_rows) * span(&s.h, s.band_columns)
+                                                       * s.v.residues * s.h.residues * s.images, 1))
+
+
 cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t taps = larger(s.v.taps * s.h.taps, 1), room, most
     s.vectors = larger(ceil_div(s.m, LANES), 1)
     s.m_blocks = ceil_div(s.vectors, PANEL)
     choose_walk_skips(s)
-    cut_chunks(w, s)
-    # As many input channels as the second-level cache holds of a chunk, and as many blocks as it holds sums.
-    shape_planes(&s.planes, &s.v, &s.h, 1, s.images, s.source_image, s.band_rows, s.band_columns, False,
-                 s.skip_v, s.skip_h)
-    room = PLANE_BYTES if s.planes.copied else SOURCE_BYTES
-    room //= <Py_ssize_t> sizeof(real) * larger(span(&s.v, s.band_rows) * span(&s.h, s.band_columns)
-                                                * s.v.residues * s.h.residues * s.images, 1)
+    cut_chunks(w, s, PIXEL_CHUNK)
+    room = fitting_channels(s)
+    if room < smaller(s.c, TASK_ROWS // taps) and w.chunks > 1 and s.v.pace * s.h.pace > 1:
+        # Sparse pixels take a lot of cache.
+        cut_chunks(w, s, SPARSE_CHUNK)
+        room = fitting_channels(s)
+    w.slab_by_slab = s.weight_m == 1 or room < s.c
     if w.chunks > 1:
         room = smaller(room, TASK_ROWS // taps)
     elif not s.planes.copied:
@@ -389,8 +401,8 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
         k.planes = open_planes(k.scratch, &s.planes, &s.v, &s.h, x + c.image * s.source_image, s.source_image,
                                c.images, k.channels, c.row, c.column)
         for i in range(slabs * blocks):
-            # Along the rows of dw. The last slab moves left; what it sums again comes out the same.
+            # The last slab moves left; what it sums again comes out the same.
             block, part = i // slabs, i % slabs
-            if s.weight_m == 1:
+            if w.slab_by_slab:
                 block, part = i % blocks, i // blocks
             add_slab(w, s, k, chunk, patches, k.first_block + block, smaller(part * slab, k.channels - slab), slab, dw)
