@@ -235,14 +235,23 @@ cdef enum Line:
     SMALL_OUTPUT
 
 
-cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
-    # What a line of winograd_matrices.pxd or winograd_phases.pxd multiplies by, column by column.
+cdef extern from *:
+    """
+    static const unsigned char line_rows[] = {6, 6, 4, 6, 3, 5, 5, 4, 4, 2};
+    static const unsigned char line_columns[] = {6, 3, 6, 4, 6, 5, 2, 5, 4, 4};
+    """
+    const unsigned char line_rows[10]
+    const unsigned char line_columns[10]
+
+
+cdef object matrix(Line line):
+    # What a line_of_... of winograd_matrices.pxd and others multiplies by, column by column.
     cdef vec unit[6]
     cdef vec doubt[4]
     cdef real result[6 * MAX_LANES]
     cdef Py_ssize_t i, j
     answer = []
-    for j in range(columns):
+    for j in range(line_columns[<int> line]):
         for i in range(6):
             unit[i] = splat(i == j)
         if line == DATA:
@@ -265,21 +274,20 @@ cdef object matrix(Line line, Py_ssize_t rows, Py_ssize_t columns):
             line_of_small_output(<vec*> result, <const real*> unit, LANES, 0)
         else:
             line_of_phase_output(<vec*> result, <const real*> unit, LANES)
-        answer.append([result[i * LANES] for i in range(rows)])
+        answer.append([result[i * LANES] for i in range(line_rows[<int> line])])
     return [list(row) for row in zip(*answer)]
 
 
 def matrices():
     """B', G, A', A and G', as lists of rows: found out by transforming unit vectors."""
-    return (matrix(DATA, 6, 6), matrix(WEIGHT, 6, 3), matrix(OUTPUT, 4, 6), matrix(GRADIENT, 6, 4),
-            matrix(WEIGHT_GRADIENT, 3, 6))
+    return matrix(DATA), matrix(WEIGHT), matrix(OUTPUT), matrix(GRADIENT), matrix(WEIGHT_GRADIENT)
 
 
 def phase_matrices():
     """B', G and A' of the phases of 4x4 kernels with a stride of two."""
-    return matrix(PHASE_DATA, 5, 5), matrix(PHASE_WEIGHT, 5, 2), matrix(PHASE_OUTPUT, 4, 5)
+    return matrix(PHASE_DATA), matrix(PHASE_WEIGHT), matrix(PHASE_OUTPUT)
 
 
 def small_matrices():
     """B' and A' of F(2x2, 3x3)."""
-    return matrix(SMALL_DATA, 4, 4), matrix(SMALL_OUTPUT, 2, 4)
+    return matrix(SMALL_DATA), matrix(SMALL_OUTPUT)
