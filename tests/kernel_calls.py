@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -124,11 +126,14 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
         if name != "dw":
             pack = getattr(module, f"pack_{kernel}")
 
-            def run(geometry, inputs, outputs, threads, call=call, pack=pack, kernel=kernel):
-                packed = pack(geometry, inputs["w"], threads)
-                getattr(module, kernel)(geometry, *inputs.values(), *outputs.values(), threads, packed)
+            def run(geometry, inputs, outputs, threads, call=call, pack=pack, kernel=kernel, tile=4):
+                packed = pack(geometry, inputs["w"], threads, tile)
+                getattr(module, kernel)(geometry, *inputs.values(), *outputs.values(), threads, packed, tile)
 
             yield replace(call, name=f"{call.name}, packed", run=run)
+            tiles = case.n * math.prod(-(-size // 2) for size in expected[name].shape[2:])
+            if case.kernel == (3, 3) and tiles <= module.small_tiles():
+                yield replace(call, name=f"{call.name}, tiles of 2x2", run=partial(run, tile=2))
 
 
 def pool_calls(case: geometries.Pool, dtype, isa: str | None) -> Iterator[Call]:
