@@ -28,7 +28,8 @@ import pytest
 
 import operations
 from geometries import Conv
-from pyconv import _choose, _kernels
+from pyconv import _choose, _kernels, _winograd
+from pyconv._arrays import F32
 
 DEEP = 48  # roundings on the way of one number through the transforms, no more
 SAMPLES = 9
@@ -182,13 +183,14 @@ def _winograd_bound(case: Conv, name: str, at, x, w, b, dy, dtype) -> Fraction:
 
 
 BOUNDS = {
+    "winograd of small tiles": lambda case, name, at, data, terms, dtype: _winograd_bound(case, name, at, *data, dtype),
     "direct": lambda case, name, at, data, terms, dtype: _sum_bound(terms, dtype),
     "im2col": lambda case, name, at, data, terms, dtype: _sum_bound(terms, dtype),
     "winograd": lambda case, name, at, data, terms, dtype: _winograd_bound(case, name, at, *data, dtype),
 }
 PAIRS = [
     (algorithm, name)
-    for algorithm in BOUNDS
+    for algorithm in ("direct", "im2col", "winograd")
     for name, case in CASES.items()
     if algorithm != "winograd"
     or (case.stride == (1, 1) and (case.kernel, case.dilation) in (((3, 3), (1, 1)), ((1, 3), (1, 4))))
@@ -225,6 +227,23 @@ def test_phases_of_a_strided_kernel_are_within_the_bound(adversary, dtype):
         at = np.unravel_index(place, y.shape)
         error = abs(Fraction(float(y[at])) - sum(_terms(case, "y", at, x, w, b, dy)))
         assert error <= _winograd_bound(case, "y", at, x, w, b, dy, dtype), at
+
+
+@pytest.mark.skipif(not _kernels.winograd[F32].small_tiles(), reason="this build has too few registers for them")
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+def test_small_tiles_are_within_the_bound_of_large_ones(adversary, dtype):
+    """Their matrices hold smaller numbers, and fewer."""
+    case, rng = layer(1, 20, 9, (6, 5)), np.random.default_rng(9)
+    shapes = case.x_shape, case.w_shape, (case.oc,), case.y_shape
+    x, w, b, dy = (ADVERSARIES[adversary](rng, shape, dtype) for shape in shapes)
+    kernels, geometry, y, dx = _winograd.small(np.dtype(dtype)), np.array(case.packed, np.intp), 0 * dy, 0 * x
+    kernels.forward(geometry, x, w, b, y, 1)
+    kernels.input_gradient(geometry, dy, w, None, dx, 1)
+    for name, found in (("y", y), ("dx", dx)):
+        for place in rng.choice(found.size, SAMPLES):
+            at = np.unravel_index(place, found.shape)
+            error = abs(Fraction(float(found[at])) - sum(_terms(case, name, at, x, w, b, dy)))
+            assert error <= _winograd_bound(case, name, at, x, w, b, dy, dtype), (name, at)
 
 
 def test_the_bound_would_notice_a_lost_tap():
