@@ -20,7 +20,7 @@ PASSES = ("forward", "input_gradient", "weight_gradient")
 class Row(NamedTuple):
     """One way to compute the passes of a convolution."""
 
-    algorithm: str
+    algorithm: str  # its name, or "auto" if only that takes it
     serves: Callable[[Geometry, str], bool]  # whether it can, by pass
     pays: Callable[[Geometry, np.dtype[Any], str, bool], bool]  # whether "auto" takes it, by pass and packed weights
     kernels: dict[np.dtype[Any], Any]  # by dtype: something with the passes of a kernel module
@@ -47,8 +47,9 @@ SMALL = {dtype: _winograd.small(dtype) for dtype in (F32, F64)}
 
 TABLE = (
     # Of a picture of up to 6x6 without packed weights, or with many: more than half of the time of F(4x4, 3x3) goes to
-    # the transform of weights, which is simpler here, and these tiles fit the picture.
-    Row("winograd of small tiles", _winograd.serves_small, _winograd.pays_small, SMALL),
+    # the transform of weights, which is simpler here, and these tiles fit the picture. (Only where there is a single
+    # one, so it cannot be pinned: then a picture has the same bits alone and in a batch.)
+    Row("auto", _winograd.serves_small, _winograd.pays_small, SMALL),
     # A quarter of the multiplications, for 3x3 kernels without stride or dilation; half of them, for 1x3 kernels
     # without stride; two fifths, for the input gradient of 4x4 kernels with a stride of two. Where that is less time is
     # measured.
