@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pyconv import _kernels
 from pyconv._arrays import Array
 from pyconv._threads import get_num_threads
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 SAMPLED_WORK = 128 * 1024  # multiply-adds of a picture for each vector that is looked at: some 0.3 % of their time
 LEAST_SAMPLE = 8  # vectors
 BLOCK_BYTES = 2**19  # of what is scaled at a time: from there it is read again soon
+WITHIN = {  # kernels that may scale on the way, row by row; they say so themselves
+    kernel for own in _kernels.convolution.values() for kernel in (own.forward, own.input_gradient, own.weight_gradient)
+}
 
 Sizes = tuple[bool, int]  # whether a number is subnormal, and the exponent of the largest
 
@@ -74,6 +78,14 @@ class Product:
         """Run the kernel on numbers as they are; whole pictures, all groups."""
         self.kernel(self.plan.share(a.shape[0], self.plan.geometry.groups), a, b, *rest, self.threads)
 
+    def within(self, a: Array, up: int, b: Array, b_up: int, y: Array) -> bool | None:
+        """Let the kernel of forward or input gradient scale; None if it can't, else whether all is finite."""
+        if self.kernel not in WITHIN:
+            return None
+        weight = self._enlarge(1, b, b_up)
+        share = self.plan.share(a.shape[0], self.plan.geometry.groups)
+        return weight is not None and self.kernel(share, a, weight, None, y, self.threads, None, up, up + b_up)
+
     def scaled(self, n: int, groups: int, a: Array, up: int, b: Array, b_up: int, *rest: Array | None) -> bool:
         """Run it on scaled ones, and scale the last of the `rest`, its result, back. Returns whether all is finite."""
         result = rest[-1]
@@ -110,20 +122,27 @@ def correlate(
 ) -> None:
     """Let a kernel of forward or input gradient compute `target`."""
     product, each = Product(plan, kernel), source.shape[0] // plan.pictures
+    most = max(BLOCK_BYTES * plan.pictures // max(source.nbytes, 1), 1)
     runs = list(_runs(plan, source, weight))[::-1]
     while runs:
         first, last, up, weight_up = runs.pop()
         x, y = source[first * each : last * each], target[first * each : last * each]
-        pieces = _pieces(plan, x, y, weight) if last == first + 1 else [(x, y, weight, plan.geometry.groups)]
         if not (up or weight_up):
             product.plain(x, weight, bias, y)
-        elif all(product.scaled(len(x), groups, a, up, c, weight_up, None, b) for a, b, c, groups in pieces):
+            continue
+        finite, step = product.within(x, up, weight, weight_up, y), 1
+        if finite is None and last - first > most:
+            step = most
+        elif finite is None:
+            pieces = _pieces(plan, x, y, weight) if last == first + 1 else [(x, y, weight, plan.geometry.groups)]
+            finite = all(product.scaled(len(x), groups, a, up, c, weight_up, None, b) for a, b, c, groups in pieces)
+        if finite:
             if bias is not None:
                 y += bias[:, None, None]
         elif last == first + 1:
             product.plain(x, weight, bias, y)
-        else:  # one of these pictures has a number that is too large: each by itself
-            runs += [(i, i + 1, up, weight_up) for i in range(first, last)]
+        else:  # smaller parts, or if one of these pictures has a number that is too large, each by itself
+            runs += [(i, min(i + step, last), up, weight_up) for i in range(first, last, step)]
     product.close()
 
 
@@ -131,8 +150,13 @@ def differentiate(plan: Passes, kernel: Callable[..., None], x: Array, dy: Array
     """Let a kernel of the weight gradient compute `dw`."""
     product, sampled = Product(plan, kernel), plan.sampled * plan.pictures
     up, dy_up = ROOMS[x.dtype].shifts(plan.tools.sizes(x, sampled), plan.tools.sizes(dy, sampled))
-    pieces = _pieces(plan, x, dy, dw)
-    if not all(product.scaled(len(x), groups, a, up, b, dy_up, c) for a, b, c, groups in pieces):
+    finite = kernel(plan.packed, x, dy, dw, product.threads, up, dy_up) if kernel in WITHIN else None
+    if finite is None:
+        pieces = _pieces(plan, x, dy, dw)
+        finite = all(product.scaled(len(x), groups, a, up, b, dy_up, c) for a, b, c, groups in pieces)
+    elif finite:
+        finite = plan.tools.scale(dw, dw, -up - dy_up, product.threads)
+    if not finite:
         product.plain(x, dy, dw)
     product.close()
 
@@ -151,8 +175,7 @@ def _pieces(plan: Passes, x: Array, y: Array, w: Array) -> Iterator[tuple[Array,
 
 
 def _runs(plan: Passes, source: Array, weight: Array) -> Iterator[tuple[int, int, int, int]]:
-    """Neighbouring pictures that are multiplied alike, as many as a block has room for: first, last, and the powers of
-    two for picture and weight."""
+    """Neighbouring pictures that are multiplied alike: first, last, and the powers of two for picture and weight."""
     room, sizes = ROOMS[source.dtype], plan.tools.sizes(weight, plan.sampled)
     pictures = source.reshape(plan.pictures, -1)
     shifts = [
@@ -161,10 +184,8 @@ def _runs(plan: Passes, source: Array, weight: Array) -> Iterator[tuple[int, int
         else (0, 0)
         for picture in pictures
     ]
-    most, first = max(BLOCK_BYTES // max(pictures[0].nbytes, 1), 1), 0
+    first = 0
     for (up, weight_up), alike in groupby(shifts):
-        end = first + sum(1 for _ in alike)
-        while first < end:
-            last = min(first + most, end)
-            yield first, last, up, weight_up
-            first = last
+        last = first + sum(1 for _ in alike)
+        yield first, last, up, weight_up
+        first = last

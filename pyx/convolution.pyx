@@ -12,7 +12,7 @@ from bias_gradient cimport sum_channels
 from block cimport Block, carve_block, locate
 from channels cimport pack_weights
 from correlation cimport run_task
-from depthwise cimport DepthScratch, carve_depth, run_depth_tasks
+from depthwise cimport DepthScratch, carve_depth, cut_scaled, run_depth_tasks
 from depthwise_walk cimport DepthWalk, carve_depth_walk, run_depth_walk
 from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, run_dots
 from geometry cimport Geometry, ceil_div, larger, simplified, smaller
@@ -93,7 +93,7 @@ cdef Plan plan_of(Packed packed, geometry, int which, int threads):
     return <Plan> plan
 
 
-cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):
+cdef object correlate(Plan plan, source, weight, bias, target, Packed packed, Py_ssize_t up, Py_ssize_t down):
     cdef const real* x = numbers(source)
     cdef const real* w = numbers(weight)
     cdef const real* b = NULL if bias is None else numbers(bias)
@@ -102,13 +102,18 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):
     cdef Sum s = plan.sum
     cdef int threads = plan.threads
     cdef size_t own = plan.own
-    cdef Py_ssize_t run, runs, outputs = s.groups * s.m, room, i
+    cdef Py_ssize_t run, runs, outputs = s.groups * s.m, room, i, infinite = 0
     # Outputs that share a bias: all pixels of a channel, where simplified() made channels of them, or merged phases.
     cdef Py_ssize_t sharing = 1 if bias is None else outputs // larger(cnp.PyArray_SIZE(<cnp.ndarray> bias), 1)
     cdef Carver carver
     cdef real* own_bias
     cdef char* base
     cdef bint packing = packed is None and packs_first(&s)
+    if up or down:
+        if not s.depthwise:
+            return None
+        s.source_shift, s.target_shift = up, -down
+        cut_scaled(&s)
     room = s.packed_numbers if packing else 0
     base = scratch.reserve((room + outputs) * sizeof(real) + 2 * CACHE_LINE + own * threads)
     carver.base, carver.used = base, 0
@@ -130,22 +135,24 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed):
             pack_all(&s, w, threads)
         if threads == 1:
             # Even a parallel region of one thread would cost a small call a tenth of its time.
-            serve_run(&s, base, 0, 1, x, w, b, y)
+            infinite = not serve_run(&s, base, 0, 1, x, w, b, y)
         elif plan.settled:
             # Parallel as below.
             for run in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-                serve_run(&s, base + own * threadid(), run, threads, x, w, b, y)
+                infinite += not serve_run(&s, base + own * threadid(), run, threads, x, w, b, y)
         else:
             # Parallel over blocks of the target: disjoint outputs, planes private to the thread.
             runs = smaller(s.tasks, threads * RUNS_PER_THREAD)
             for run in prange(runs, num_threads=threads, schedule="dynamic", chunksize=1):
-                serve_run(&s, base + own * threadid(), run, runs, x, w, b, y)
+                infinite += not serve_run(&s, base + own * threadid(), run, runs, x, w, b, y)
     give_back(scratch)
+    return infinite == 0 if up or down else None
 
 
-cdef void serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x, const real* weight,
+cdef bint serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x, const real* weight,
                 const real* bias, real* y) noexcept nogil:
-    # Tasks first .. last on one thread's scratch; none of them, and no base, to learn its size.
+    # Tasks first .. last on one thread's scratch; none of them, and no base, to learn its size. Returns whether all that
+    # was scaled is finite.
     cdef Block block
     cdef DepthScratch depth
     cdef GroupScratch groups
@@ -157,24 +164,24 @@ cdef void serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last,
     elif s.depthwise:
         carve_depth(&depth, s, carver)
         if s.paired:
-            run_spread_tasks(s, &depth, first, last, x, weight, bias, y)
-        else:
-            run_depth_tasks(s, &depth, first, last, x, weight, bias, y)
+            return run_spread_tasks(s, &depth, first, last, x, weight, bias, y)
+        return run_depth_tasks(s, &depth, first, last, x, weight, bias, y)
     else:
         carve_block(&block, s, carver)
         for task in range(first, last):
             locate(&block, s, task)
             run_task(s, &block, x, weight, bias, y)
+    return True
 
 
-cdef void serve_run(const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs, const real* x, const real* weight,
+cdef bint serve_run(const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs, const real* x, const real* weight,
                     const real* bias, real* y) noexcept nogil:
     cdef Carver carver
     carver.base, carver.used = base, 0
-    serve(s, &carver, run * s.tasks // runs, (run + 1) * s.tasks // runs, x, weight, bias, y)
+    return serve(s, &carver, run * s.tasks // runs, (run + 1) * s.tasks // runs, x, weight, bias, y)
 
 
-cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last,
+cdef bint walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last,
                const real* x, const real* dy, real* dw) noexcept nogil:
     # As serve().
     cdef Walk k
@@ -182,6 +189,7 @@ cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver
     cdef DepthWalk depth
     cdef DotScratch dots
     cdef Py_ssize_t task
+    cdef bint finite = True
     if s.lanes == GROUPS:
         carve_groups(&groups, s, carver)
         for task in range(first, last):
@@ -189,7 +197,7 @@ cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver
     elif s.depthwise:
         carve_depth_walk(&depth, s, carver)
         for task in range(first, last):
-            run_depth_walk(s, &depth, task, x, dy, dw)
+            finite = run_depth_walk(s, &depth, task, x, dy, dw) and finite
     elif s.lanes == PIXELS:
         carve_dots(&dots, d, s, carver)
         for task in range(first, last):
@@ -198,13 +206,14 @@ cdef void walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver
         carve_walk(&k, w, s, carver)
         for task in range(first, last):
             run_walk(w, s, &k, task, x, dy, dw)
+    return finite
 
 
-cdef void walk_run(const WalkPlan* w, const DotPlan* d, const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs,
+cdef bint walk_run(const WalkPlan* w, const DotPlan* d, const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs,
                    const real* x, const real* dy, real* dw) noexcept nogil:
     cdef Carver carver
     carver.base, carver.used = base, 0
-    walk(w, d, s, &carver, run * w.tasks // runs, (run + 1) * w.tasks // runs, x, dy, dw)
+    return walk(w, d, s, &carver, run * w.tasks // runs, (run + 1) * w.tasks // runs, x, dy, dw)
 
 
 def pack_forward(geometry, weight, int threads):
@@ -212,12 +221,15 @@ def pack_forward(geometry, weight, int threads):
     return pack(geometry, FORWARD, weight, threads)
 
 
-def forward(geometry, x, weight, bias, y, int threads, packed=None):
+def forward(geometry, x, weight, bias, y, int threads, packed=None, Py_ssize_t up=0, Py_ssize_t down=0):
     """y = convolution of x with weight, plus bias.
 
     x (n, ic, ih, iw)  weight (oc, ic / groups, kh, kw)  bias (oc,) or None  y (n, oc, oh, ow), overwritten
+
+    x is multiplied by 2^up on the way, and y divided by 2^down, each 0 or as scale() of network.pyx wants it. Returns
+    whether all of that was finite; None if nothing was to be scaled, or this sum has no such way: then y is left alone.
     """
-    correlate(plan_of(packed, geometry, FORWARD, threads), x, weight, bias, y, packed)
+    return correlate(plan_of(packed, geometry, FORWARD, threads), x, weight, bias, y, packed, up, down)
 
 
 def pack_input_gradient(geometry, weight, int threads):
@@ -225,18 +237,21 @@ def pack_input_gradient(geometry, weight, int threads):
     return pack(geometry, INPUT_GRADIENT, weight, threads)
 
 
-def input_gradient(geometry, dy, weight, bias, dx, int threads, packed=None):
+def input_gradient(geometry, dy, weight, bias, dx, int threads, packed=None, Py_ssize_t up=0, Py_ssize_t down=0):
     """dx = transposed convolution of dy with weight, plus bias.
 
     dy (n, oc, oh, ow)  weight (oc, ic / groups, kh, kw)  bias (ic,) or None  dx (n, ic, ih, iw), overwritten
+    up, down: as of forward
     """
-    correlate(plan_of(packed, geometry, INPUT_GRADIENT, threads), dy, weight, bias, dx, packed)
+    return correlate(plan_of(packed, geometry, INPUT_GRADIENT, threads), dy, weight, bias, dx, packed, up, down)
 
 
-def weight_gradient(geometry, x, dy, dw, int threads):
+def weight_gradient(geometry, x, dy, dw, int threads, Py_ssize_t up=0, Py_ssize_t dy_up=0):
     """dw = derivative of sum(dy * convolution(x, w)) by w.
 
     x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, kh, kw), overwritten
+
+    x and dy are multiplied by 2^up and 2^dy_up on the way, and dw is what comes of that; as of forward.
     """
     cdef Plan plan = planned(geometry, WEIGHT_GRADIENT, threads)
     cdef const real* px = numbers(x)
@@ -246,15 +261,18 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     if plan.exchanged:
         px, pdy = pdy, px
     cdef Scratch scratch
-    cdef Py_ssize_t run, runs
+    cdef Py_ssize_t run, runs, infinite = 0
     cdef size_t sums
     cdef char* base
     cdef bint empty = plan.sum.depth == 0 or plan.sum.m == 0 or plan.sum.target_image == 0 or plan.sum.n == 0
+    cdef bint scaling = up != 0 or dy_up != 0
+    if scaling and not plan.sum.depthwise:
+        return None
     if empty or plan.sum.v.taps * plan.sum.h.taps < plan.g.kh * plan.g.kw:
         # Taps that only ever read padding have no place in the tables, and keep these zeros.
         memset(pdw, 0, plan.sum.groups * plan.sum.weight_group * sizeof(real))
     if empty:
-        return
+        return True if scaling else None
     scratch = borrow()
     sums = plan.sum.groups * plan.sum.weight_group * sizeof(real) if plan.sum.lanes == PIXELS else 0
     sums = sums * plan.sum.m_parts if plan.sum.m_parts > 1 else 0
@@ -262,26 +280,30 @@ def weight_gradient(geometry, x, dy, dw, int threads):
     # Sums over parts of the images lie behind the scratch of the threads, and are added up at the end.
     if sums:
         pdw = <real*> (base + plan.own * plan.threads)
-    cdef const Sum* s = &plan.sum
+    cdef Sum s = plan.sum
     cdef const WalkPlan* w = &plan.walk
     cdef const DotPlan* d = &plan.dots
     cdef int count = plan.threads
     cdef size_t own = plan.own
+    if scaling:
+        s.source_shift, s.target_shift = up, dy_up
+        cut_scaled(&s)
     with nogil:
         if count == 1:
-            walk_run(w, d, s, base, 0, 1, px, pdy, pdw)
+            infinite = not walk_run(w, d, &s, base, 0, 1, px, pdy, pdw)
         elif plan.settled:
             # Parallel as below.
             for run in prange(count, num_threads=count, schedule="static", chunksize=1):
-                walk_run(w, d, s, base + own * threadid(), run, count, px, pdy, pdw)
+                infinite += not walk_run(w, d, &s, base + own * threadid(), run, count, px, pdy, pdw)
         else:
             # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or reordered.
             runs = smaller(w.tasks, count * RUNS_PER_THREAD)
             for run in prange(runs, num_threads=count, schedule="dynamic", chunksize=1):
-                walk_run(w, d, s, base + own * threadid(), run, runs, px, pdy, pdw)
+                infinite += not walk_run(w, d, &s, base + own * threadid(), run, runs, px, pdy, pdw)
         if sums:
-            add_parts(s, pdw, whole)
+            add_parts(&s, pdw, whole)
     give_back(scratch)
+    return infinite == 0 if scaling else None
 
 
 def bias_gradient(geometry, dy, db, int threads):

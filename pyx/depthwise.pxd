@@ -9,9 +9,14 @@
 # one row of zeros; columns beyond it are numbers of the neighbouring rows, cleared by a mask. Only where a tile would
 # read outside the whole array are its rows copied first. With stride 2, vectors are loaded in pairs, and their even and
 # odd lanes serve two taps. The taps of an output are added in the order of the source positions that they read.
+#
+# Numbers below the normal range are scaled (scaling.pxd) on the way, in bands of rows that the first-level cache holds:
+# what a band reads is multiplied into the thread's memory, and what it wrote, where it is. Two more passes over the
+# arrays would take longer than the sum.
 
-from geometry cimport larger, positions, smaller
+from geometry cimport ceil_div, larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
+from scaling cimport scale_block
 from vector cimport LANES, evens, fetch, held, keep, lanes_inside, odds, real, splat, vec
 from workspace cimport Carver, carve
 
@@ -19,6 +24,9 @@ cdef enum:
     TALL = 7                # rows of a tile
     LOW = 4                 # of a shorter one, also for the largest kernel, whose weights need registers too
     LINE = 64               # bytes of a cache
+    BEFORE = 32             # numbers before those that are scaled, where a tile may read: whole lines
+    SCALED_BYTES = 32 * 1024        # of the rows that a band reads and writes, if they are scaled ...
+    SCALED_ROWS = 28        # ... and so many times a number of rows: whole tiles
 
 cdef struct DepthScratch:
     real* zeros             # a row of the padding
@@ -26,6 +34,7 @@ cdef struct DepthScratch:
     real* all               # [K][LANES] the mask of no edge
     real* windows           # [rows of a tile][window] copies of what lies at the ends of the array
     real* spill             # [TALL][LANES] rows narrower than a vector, when nothing of this task follows them
+    real* scaled            # [BEFORE + rows of a band + window] rows of the source
 
 cdef struct DepthChannel:
     # One channel of a task.
@@ -52,6 +61,34 @@ cdef inline Py_ssize_t reach(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
     return (LANES - 1) * S + K
 
 
+cdef inline Py_ssize_t scaled_rows(const Sum* s) noexcept nogil:
+    # Of a band at most, if it is scaled.
+    cdef Py_ssize_t numbers = s.v.pace * s.h.source + (2 if s.paired else 1) * s.h.target
+    cdef Py_ssize_t bytes = SCALED_ROWS * larger(numbers, 1) * <Py_ssize_t> sizeof(real)
+    return smaller(s.band_rows, larger(SCALED_BYTES // bytes, 1) * SCALED_ROWS)
+
+
+cdef inline void cut_scaled(Sum* s) noexcept nogil:
+    s.band_rows = scaled_rows(s)
+    s.row_bands = ceil_div(positions(&s.v, 0), s.band_rows)
+    s.tasks = s.n * s.groups * s.row_bands
+
+
+cdef inline Py_ssize_t source_rows(const Sum* s, Py_ssize_t rows) noexcept nogil:
+    # Rows of the source that so many rows of a band read; a tile of spread.pxd has two at least.
+    return (larger(rows, 2) - 1) * s.v.pace + s.v.taps
+
+
+cdef inline bint scale_rows(const Sum* s, DepthChannel* c) noexcept nogil:
+    # Let a channel read a multiplied copy of the rows that it needs. Returns whether all of it is finite.
+    cdef Py_ssize_t first = larger(c.top, 0), last = smaller(c.top + source_rows(s, c.rows), c.height)
+    cdef Py_ssize_t start = first * c.width, count = larger(last - first, 0) * c.width
+    cdef bint finite = scale_block(c.x + start, c.scratch.scaled + BEFORE, 0, count, s.source_shift)
+    c.x = c.scratch.scaled + BEFORE - start
+    c.before, c.behind = BEFORE - start, start + count + window()
+    return finite
+
+
 cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noexcept nogil:
     cdef Py_ssize_t K = s.h.taps, S = s.h.pace, edges = 0, at = 0, column, left, q, columns = positions(&s.h, 0)
     cdef bint backwards = s.paired and s.h.alone
@@ -59,6 +96,7 @@ cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noex
     k.zeros = <real*> carve(carver, window(), sizeof(real))
     k.windows = <real*> carve(carver, (2 * TALL + MAX_DEPTH) * window(), sizeof(real))
     k.spill = <real*> carve(carver, TALL * LANES, sizeof(real))
+    k.scaled = <real*> carve(carver, BEFORE + source_rows(s, scaled_rows(s)) * s.h.source + window(), sizeof(real))
     # At most so many strips reach beyond one end or the other.
     k.masks = <real*> carve(carver, 2 * (MAX_DEPTH // LANES + 2) * K * LANES, sizeof(real))
     k.all = <real*> carve(carver, K * LANES, sizeof(real))
@@ -217,15 +255,16 @@ cdef inline depth_channel_t choose_depth_channel(Py_ssize_t K, Py_ssize_t S) noe
     return depth_3_2 if K == 3 else depth_5_2 if K == 5 else depth_7_2
 
 
-cdef inline void run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first, Py_ssize_t last, const real* source,
+cdef inline bint run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first, Py_ssize_t last, const real* source,
                                  const real* weight, const real* bias, real* target) noexcept nogil:
-    # Task = (image, group, row band).
+    # Task = (image, group, row band). Returns whether all that was scaled is finite.
     # source (n, groups, v.source, h.source)  weight (of all groups)  bias (groups * m,)
     # target (n, groups * m, v.target, h.target)
     cdef DepthChannel c
     cdef Py_ssize_t K = s.h.taps, area = s.v.source * s.h.source, target_area = s.v.target * s.h.target
     cdef Py_ssize_t _, band = first % s.row_bands, plane = first // s.row_bands, group = plane % s.groups, m, i, j
     cdef Py_ssize_t row
+    cdef bint finite = True
     cdef const real* w
     cdef depth_channel_t serve = choose_depth_channel(K, s.h.pace)
     c.height, c.width, c.columns, c.left, c.scratch = s.v.source, s.h.source, s.h.target, s.h.origin, k
@@ -234,6 +273,8 @@ cdef inline void run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first
         c.x = source + plane * area
         c.before, c.behind = plane * area, (s.n * s.groups - plane) * area
         c.top, c.rows = s.v.origin + row * s.v.pace, smaller(s.band_rows, s.v.target - row)
+        if s.source_shift:
+            finite = scale_rows(s, &c) and finite
         for m in range(s.m):
             w = weight + group * s.weight_group + m * s.weight_m
             for i in range(K):
@@ -242,8 +283,11 @@ cdef inline void run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first
             c.bias = bias[group * s.m + m]
             c.y = target + (plane * s.m + m) * target_area + row * s.h.target
             serve(&c)
+            if s.target_shift:
+                finite = scale_block(c.y, c.y, 0, c.rows * c.columns, s.target_shift) and finite
         band += 1
         if band == s.row_bands:
             band, plane, group = 0, plane + 1, group + 1
             if group == s.groups:
                 group = 0
+    return finite

@@ -7,10 +7,12 @@
 # sums of all taps in registers, and multiplies each vector of x by all the rows of dy that it meets. Lanes that a last
 # strip, moved left, sees again are masked in both factors. A task is a few output channels, over all images in order.
 
-from depthwise cimport DepthChannel, DepthScratch, carve_depth, copy_windows, fetch_rows, reach, window
+from depthwise cimport (DepthChannel, DepthScratch, carve_depth, copy_windows, fetch_rows, reach, scale_rows,
+                        scaled_rows, window)
 from dot_walk cimport add_lanes
 from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum, is_depthwise
+from scaling cimport scale_block
 from vector cimport LANES, ROWS, evens, held, keep, lanes_inside, odds, real, splat, vec
 from workspace cimport Carver, carve
 
@@ -24,6 +26,7 @@ cdef struct DepthWalk:
     DepthScratch common
     real* masks             # [strips at an edge][of three taps, and of dy][LANES]
     real* rows              # [TALLEST][LANES] copies of the last rows of the array
+    real* scaled            # [rows of a band + LANES] of dy
     vec* sums               # [channels of a task][TAPS]
     Py_ssize_t* at          # [numbers of dw in a task] 0, 1, 2, ...
 
@@ -48,7 +51,7 @@ cdef inline bint suits_depth_walk(const Sum* s) noexcept nogil:
 
 
 cdef inline void cut_depth_walk(Sum* s) noexcept nogil:
-    s.m_parts, s.depth = 1, TAPS
+    s.m_parts, s.depth, s.band_rows = 1, TAPS, s.v.target
     s.tasks = ceil_div(s.groups * s.m, AT_ONCE)
 
 
@@ -64,6 +67,7 @@ cdef inline void carve_depth_walk(DepthWalk* k, const Sum* s, Carver* carver) no
     carve_depth(&k.common, s, carver)
     k.masks = <real*> carve(carver, 4 * 4 * LANES, sizeof(real))
     k.rows = <real*> carve(carver, TALLEST * LANES, sizeof(real))
+    k.scaled = <real*> carve(carver, scaled_rows(s) * s.h.target + LANES, sizeof(real))
     k.sums = <vec*> carve(carver, AT_ONCE * TAPS, sizeof(vec))
     k.at = <Py_ssize_t*> carve(carver, AT_ONCE * TAPS, sizeof(Py_ssize_t))
     if carver.base == NULL:
@@ -182,24 +186,36 @@ cdef inline void depth_dots_3_2(const DepthChannel* c, const DepthGradient* g, c
     depth_dots_channel(2, c, g, s)
 
 
-cdef inline void run_depth_walk(const Sum* s, DepthWalk* k, Py_ssize_t task, const real* x, const real* dy,
+cdef inline bint run_depth_walk(const Sum* s, DepthWalk* k, Py_ssize_t task, const real* x, const real* dy,
                                 real* dw) noexcept nogil:
+    # Returns whether all that was scaled is finite.
     # x (n, groups, v.source, h.source)  dy (n, groups * m, v.target, h.target)  dw (groups * m, 1, 3, 3)
     cdef DepthChannel c
     cdef DepthGradient g
     cdef Py_ssize_t start = task * AT_ONCE, channels = smaller(AT_ONCE, s.groups * s.m - start), i, image, plane
+    cdef Py_ssize_t row
+    cdef bint finite = True
     cdef Py_ssize_t area = s.v.source * s.h.source
     cdef depth_dots_t sum_up = depth_dots_3 if s.h.pace == 1 else depth_dots_3_2
     c.height, c.width, c.columns, c.left, c.scratch = s.v.source, s.h.source, s.h.target, s.h.origin, &k.common
-    c.top, c.rows = s.v.origin, s.v.target
     g.scratch, g.end = k, dy + s.n * s.target_image
     for i in range(channels * TAPS):
         k.sums[i] = splat(0)
     for image in range(s.n):
         for i in range(channels):
             plane = image * s.groups + (start + i) // s.m
-            c.x = x + plane * area
-            c.before, c.behind = plane * area, (s.n * s.groups - plane) * area
-            g.dy, g.sums = dy + image * s.target_image + (start + i) * s.v.target * s.h.target, k.sums + i * TAPS
-            sum_up(&c, &g, s)
+            g.sums, row = k.sums + i * TAPS, 0
+            while row < s.v.target:
+                c.top, c.rows = s.v.origin + row * s.v.pace, smaller(s.band_rows, s.v.target - row)
+                c.x = x + plane * area
+                c.before, c.behind = plane * area, (s.n * s.groups - plane) * area
+                g.dy = dy + image * s.target_image + ((start + i) * s.v.target + row) * s.h.target
+                if s.source_shift:
+                    finite = scale_rows(s, &c) and finite
+                if s.target_shift:
+                    finite = scale_block(g.dy, k.scaled, 0, c.rows * c.columns, s.target_shift) and finite
+                    g.dy, g.end = k.scaled, k.scaled + c.rows * c.columns + LANES
+                sum_up(&c, &g, s)
+                row += s.band_rows
     add_lanes(k.sums, channels * TAPS, dw + start * TAPS, k.at)
+    return finite

@@ -45,6 +45,7 @@ cdef struct Sum:
     double cost                     # what choose_lanes() expects of them
     bint chunked                    # PIXELS, by the chunks of strips.pxd
     bint depthwise                  # PIXELS, by the tiles of depthwise.pxd
+    Py_ssize_t source_shift, target_shift   # ... with the powers of two that tasks multiply by; 0: by none
     bint pairable                   # whether the tiles of pairs.pxd could serve it ...
     bint paired                     # ... PIXELS, and do
     bint zipped                     # CHANNELS: two horizontal passes at a time, whose outputs alternate in the target

@@ -4,9 +4,10 @@
 # As depthwise.pxd reads pictures where they are, and as in pairs.pxd most shifts serve both phases of an axis, and one
 # at an end serves phase `alone`. Shifts count from that one on: to the left, or up, where it is the last.
 
-from depthwise cimport DepthChannel, DepthScratch, copy_windows, reach, window
+from depthwise cimport DepthChannel, DepthScratch, copy_windows, reach, scale_rows, window
 from geometry cimport larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
+from scaling cimport scale_block
 from vector cimport LANES, fetch, keep, real, splat, store_lanes, vec, zip_high, zip_low
 
 cdef enum:
@@ -123,7 +124,7 @@ cdef inline void list_taps(const Spread* k, const Sum* s, Py_ssize_t* tap, Py_ss
                     count += 1
 
 
-cdef inline void run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_t first, Py_ssize_t last,
+cdef inline bint run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_t first, Py_ssize_t last,
                                   const real* source, const real* weight, const real* bias,
                                   real* target) noexcept nogil:
     # As run_depth_tasks().
@@ -131,6 +132,7 @@ cdef inline void run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
     cdef Py_ssize_t tap[MAX_DEPTH * MAX_DEPTH]
     cdef Py_ssize_t place[MAX_DEPTH * MAX_DEPTH]
     cdef Py_ssize_t area = s.v.source * s.h.source, task, plane, group, m, row, i
+    cdef bint finite = True
     cdef const real* w
     cdef spread_t serve = spread_3 if s.h.taps == 2 else spread_5
     k.alone_v, k.alone_h, k.width = s.v.alone, s.h.alone, s.h.target
@@ -144,6 +146,8 @@ cdef inline void run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
         k.c.x, k.c.before, k.c.behind = source + plane * area, plane * area, (s.n * s.groups - plane) * area
         k.c.top, k.c.rows = s.v.origin + row, smaller(s.band_rows, positions(&s.v, 0) - row)
         k.height = smaller(s.v.target - 2 * row, 2 * k.c.rows)
+        if s.source_shift:
+            finite = scale_rows(s, &k.c) and finite
         for m in range(s.m):
             w = weight + group * s.weight_group + m * s.weight_m
             for i in range(s.weight_m):
@@ -151,3 +155,6 @@ cdef inline void run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
             k.c.bias = bias[group * s.m + m]
             k.c.y = target + ((plane * s.m + m) * s.v.target + 2 * row) * s.h.target
             serve(&k)
+            if s.target_shift:
+                finite = scale_block(k.c.y, k.c.y, 0, k.height * k.width, s.target_shift) and finite
+    return finite
