@@ -4,6 +4,7 @@ Many processors leave the fast path for each product with a subnormal number (be
 hundred times as long; so they do where the product of two small numbers is one. But a convolution is linear in each of
 its arrays. Where such numbers are met, each picture, and the weight, is multiplied by a power of two that brings its
 largest number near 1, and the result is divided by both, which rounds it once, to what subnormal numbers can hold.
+Depthwise kernels do that on the way, as two more passes would take as long as the sum; for others it is done here.
 
 They are noticed in a sample, of as many numbers as cost next to nothing beside the sum. Few enough to be missed, they do
 not slow a call down much. What becomes of a picture depends on it and on the
@@ -67,7 +68,7 @@ def sample(work: int) -> int:
 class Product:
     """A kernel that multiplies two arrays, each scaled by a power of two, piece by piece."""
 
-    def __init__(self, plan: Passes, kernel: Callable[..., None]) -> None:
+    def __init__(self, plan: Passes, kernel: Callable[..., bool | None]) -> None:
         self.plan, self.kernel, self.threads = plan, kernel, get_num_threads()
         try:
             self.room = _rooms.pop()
@@ -84,7 +85,7 @@ class Product:
             return None
         weight = self._enlarge(1, b, b_up)
         share = self.plan.share(a.shape[0], self.plan.geometry.groups)
-        return weight is not None and self.kernel(share, a, weight, None, y, self.threads, None, up, up + b_up)
+        return weight is not None and self.kernel(share, a, weight, None, y, self.threads, None, (up, -up - b_up))
 
     def scaled(self, n: int, groups: int, a: Array, up: int, b: Array, b_up: int, *rest: Array | None) -> bool:
         """Run it on scaled ones, and scale the last of the `rest`, its result, back. Returns whether all is finite."""
@@ -118,7 +119,7 @@ def clear() -> None:
 
 
 def correlate(
-    plan: Passes, kernel: Callable[..., None], source: Array, weight: Array, bias: Array | None, target: Array
+    plan: Passes, kernel: Callable[..., bool | None], source: Array, weight: Array, bias: Array | None, target: Array
 ) -> None:
     """Let a kernel of forward or input gradient compute `target`."""
     product, each = Product(plan, kernel), source.shape[0] // plan.pictures
@@ -146,11 +147,11 @@ def correlate(
     product.close()
 
 
-def differentiate(plan: Passes, kernel: Callable[..., None], x: Array, dy: Array, dw: Array) -> None:
+def differentiate(plan: Passes, kernel: Callable[..., bool | None], x: Array, dy: Array, dw: Array) -> None:
     """Let a kernel of the weight gradient compute `dw`."""
     product, sampled = Product(plan, kernel), plan.sampled * plan.pictures
     up, dy_up = ROOMS[x.dtype].shifts(plan.tools.sizes(x, sampled), plan.tools.sizes(dy, sampled))
-    finite = kernel(plan.packed, x, dy, dw, product.threads, up, dy_up) if kernel in WITHIN else None
+    finite = kernel(plan.packed, x, dy, dw, product.threads, (up, dy_up)) if kernel in WITHIN else None
     if finite is None:
         pieces = _pieces(plan, x, dy, dw)
         finite = all(product.scaled(len(x), groups, a, up, b, dy_up, c) for a, b, c, groups in pieces)

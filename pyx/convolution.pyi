@@ -6,16 +6,28 @@ Array = ndarray[Any, Any]
 
 def pack_forward(geometry: Array, weight: Array, threads: int) -> Any: ...
 def forward(
-    geometry: Array, x: Array, weight: Array, bias: Array | None, y: Array, threads: int, packed: Any = None, up: int = 0,
-    down: int = 0,
+    geometry: Array,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    y: Array,
+    threads: int,
+    packed: Any = None,
+    shifts: tuple[int, int] | None = None,
 ) -> bool | None: ...
 def pack_input_gradient(geometry: Array, weight: Array, threads: int) -> Any: ...
 def input_gradient(
-    geometry: Array, dy: Array, weight: Array, bias: Array | None, dx: Array, threads: int, packed: Any = None,
-    up: int = 0, down: int = 0,
+    geometry: Array,
+    dy: Array,
+    weight: Array,
+    bias: Array | None,
+    dx: Array,
+    threads: int,
+    packed: Any = None,
+    shifts: tuple[int, int] | None = None,
 ) -> bool | None: ...
 def weight_gradient(
-    geometry: Array, x: Array, dy: Array, dw: Array, threads: int, up: int = 0, dy_up: int = 0
+    geometry: Array, x: Array, dy: Array, dw: Array, threads: int, shifts: tuple[int, int] | None = None
 ) -> bool | None: ...
 def bias_gradient(geometry: Array, dy: Array, db: Array, threads: int) -> None: ...
 def clear_workspace() -> None: ...

@@ -93,7 +93,7 @@ cdef Plan plan_of(Packed packed, geometry, int which, int threads):
     return <Plan> plan
 
 
-cdef object correlate(Plan plan, source, weight, bias, target, Packed packed, Py_ssize_t up, Py_ssize_t down):
+cdef object correlate(Plan plan, source, weight, bias, target, Packed packed, tuple shifts):
     cdef const real* x = numbers(source)
     cdef const real* w = numbers(weight)
     cdef const real* b = NULL if bias is None else numbers(bias)
@@ -109,10 +109,10 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed, Py
     cdef real* own_bias
     cdef char* base
     cdef bint packing = packed is None and packs_first(&s)
-    if up or down:
+    if shifts is not None:
         if not s.depthwise:
             return None
-        s.source_shift, s.target_shift = up, -down
+        s.source_shift, s.target_shift = shifts
         cut_scaled(&s)
     room = s.packed_numbers if packing else 0
     base = scratch.reserve((room + outputs) * sizeof(real) + 2 * CACHE_LINE + own * threads)
@@ -146,7 +146,7 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed, Py
             for run in prange(runs, num_threads=threads, schedule="dynamic", chunksize=1):
                 infinite += not serve_run(&s, base + own * threadid(), run, runs, x, w, b, y)
     give_back(scratch)
-    return infinite == 0 if up or down else None
+    return infinite == 0 if shifts is not None else None
 
 
 cdef bint serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x, const real* weight,
@@ -221,15 +221,15 @@ def pack_forward(geometry, weight, int threads):
     return pack(geometry, FORWARD, weight, threads)
 
 
-def forward(geometry, x, weight, bias, y, int threads, packed=None, Py_ssize_t up=0, Py_ssize_t down=0):
+def forward(geometry, x, weight, bias, y, int threads, packed=None, tuple shifts=None):
     """y = convolution of x with weight, plus bias.
 
     x (n, ic, ih, iw)  weight (oc, ic / groups, kh, kw)  bias (oc,) or None  y (n, oc, oh, ow), overwritten
 
-    x is multiplied by 2^up on the way, and y divided by 2^down, each 0 or as scale() of network.pyx wants it. Returns
-    whether all of that was finite; None if nothing was to be scaled, or this sum has no such way: then y is left alone.
+    x and y are multiplied by 2^shifts[0] and 2^shifts[1] on the way, each 0 or as scale() of network.pyx wants it.
+    Returns whether all of that was finite; None without shifts, or if this sum has no such way: then y is left alone.
     """
-    return correlate(plan_of(packed, geometry, FORWARD, threads), x, weight, bias, y, packed, up, down)
+    return correlate(plan_of(packed, geometry, FORWARD, threads), x, weight, bias, y, packed, shifts)
 
 
 def pack_input_gradient(geometry, weight, int threads):
@@ -237,21 +237,21 @@ def pack_input_gradient(geometry, weight, int threads):
     return pack(geometry, INPUT_GRADIENT, weight, threads)
 
 
-def input_gradient(geometry, dy, weight, bias, dx, int threads, packed=None, Py_ssize_t up=0, Py_ssize_t down=0):
+def input_gradient(geometry, dy, weight, bias, dx, int threads, packed=None, tuple shifts=None):
     """dx = transposed convolution of dy with weight, plus bias.
 
     dy (n, oc, oh, ow)  weight (oc, ic / groups, kh, kw)  bias (ic,) or None  dx (n, ic, ih, iw), overwritten
-    up, down: as of forward
+    shifts: of dy and dx, as of forward
     """
-    return correlate(plan_of(packed, geometry, INPUT_GRADIENT, threads), dy, weight, bias, dx, packed, up, down)
+    return correlate(plan_of(packed, geometry, INPUT_GRADIENT, threads), dy, weight, bias, dx, packed, shifts)
 
 
-def weight_gradient(geometry, x, dy, dw, int threads, Py_ssize_t up=0, Py_ssize_t dy_up=0):
+def weight_gradient(geometry, x, dy, dw, int threads, tuple shifts=None):
     """dw = derivative of sum(dy * convolution(x, w)) by w.
 
     x (n, ic, ih, iw)  dy (n, oc, oh, ow)  dw (oc, ic / groups, kh, kw), overwritten
 
-    x and dy are multiplied by 2^up and 2^dy_up on the way, and dw is what comes of that; as of forward.
+    shifts: of x and dy, as of forward; dw is what comes of that.
     """
     cdef Plan plan = planned(geometry, WEIGHT_GRADIENT, threads)
     cdef const real* px = numbers(x)
@@ -265,7 +265,7 @@ def weight_gradient(geometry, x, dy, dw, int threads, Py_ssize_t up=0, Py_ssize_
     cdef size_t sums
     cdef char* base
     cdef bint empty = plan.sum.depth == 0 or plan.sum.m == 0 or plan.sum.target_image == 0 or plan.sum.n == 0
-    cdef bint scaling = up != 0 or dy_up != 0
+    cdef bint scaling = shifts is not None
     if scaling and not plan.sum.depthwise:
         return None
     if empty or plan.sum.v.taps * plan.sum.h.taps < plan.g.kh * plan.g.kw:
@@ -286,7 +286,7 @@ def weight_gradient(geometry, x, dy, dw, int threads, Py_ssize_t up=0, Py_ssize_
     cdef int count = plan.threads
     cdef size_t own = plan.own
     if scaling:
-        s.source_shift, s.target_shift = up, dy_up
+        s.source_shift, s.target_shift = shifts
         cut_scaled(&s)
     with nogil:
         if count == 1:

@@ -16,7 +16,7 @@
 
 from geometry cimport ceil_div, larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
-from scaling cimport scale_block
+from scaling cimport scale_block, scale_t
 from vector cimport LANES, evens, fetch, held, keep, lanes_inside, odds, real, splat, vec
 from workspace cimport Carver, carve
 
@@ -34,11 +34,13 @@ cdef struct DepthScratch:
     real* all               # [K][LANES] the mask of no edge
     real* windows           # [rows of a tile][window] copies of what lies at the ends of the array
     real* spill             # [TALL][LANES] rows narrower than a vector, when nothing of this task follows them
+    scale_t scale           # a function of its own, see tile.pxd
     real* scaled            # [BEFORE + rows of a band + window] rows of the source
 
 cdef struct DepthChannel:
     # One channel of a task.
     const real* x
+    const real* ahead       # from here on a tile fetches the rows that follow its own
     Py_ssize_t height, width
     Py_ssize_t before, behind       # numbers of the array before x, and from x on
     Py_ssize_t top, left            # source position of the first target
@@ -83,7 +85,8 @@ cdef inline bint scale_rows(const Sum* s, DepthChannel* c) noexcept nogil:
     # Let a channel read a multiplied copy of the rows that it needs. Returns whether all of it is finite.
     cdef Py_ssize_t first = larger(c.top, 0), last = smaller(c.top + source_rows(s, c.rows), c.height)
     cdef Py_ssize_t start = first * c.width, count = larger(last - first, 0) * c.width
-    cdef bint finite = scale_block(c.x + start, c.scratch.scaled + BEFORE, 0, count, s.source_shift)
+    cdef bint finite = c.scratch.scale(c.x + start, c.scratch.scaled + BEFORE, 0, count, s.source_shift)
+    c.ahead = c.x + (c.rows - LOW) * s.v.pace * c.width         # those of the next band
     c.x = c.scratch.scaled + BEFORE - start
     c.before, c.behind = BEFORE - start, start + count + window()
     return finite
@@ -100,6 +103,7 @@ cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noex
     # At most so many strips reach beyond one end or the other.
     k.masks = <real*> carve(carver, 2 * (MAX_DEPTH // LANES + 2) * K * LANES, sizeof(real))
     k.all = <real*> carve(carver, K * LANES, sizeof(real))
+    k.scale = scale_block
     if carver.base == NULL:
         return
     for q in range(window()):
@@ -193,7 +197,7 @@ cdef inline void depth_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dept
         if first * c.width + left < -c.before or last * c.width + left + window() > c.behind:
             copy_windows(c, (R - 1) * S + K, top, left)
             x, pitch, tile_top, height = c.scratch.windows, window(), 0, (R - 1) * S + K
-        fetch_rows(c.x + (top + (R - 1) * S + K) * c.width + left, c.width, smaller(R * S, c.height), S)
+        fetch_rows(c.ahead + (top + (R - 1) * S + K) * c.width + left, c.width, smaller(R * S, c.height), S)
         if left >= 0 and left + reach(K, S) <= c.width:
             depth_tile(K, S, R, False, c, x, pitch, tile_top, height, masks, y, full)
         else:
@@ -270,7 +274,7 @@ cdef inline bint run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first
     c.height, c.width, c.columns, c.left, c.scratch = s.v.source, s.h.source, s.h.target, s.h.origin, k
     for _ in range(first, last):
         row = band * s.band_rows
-        c.x = source + plane * area
+        c.x = c.ahead = source + plane * area
         c.before, c.behind = plane * area, (s.n * s.groups - plane) * area
         c.top, c.rows = s.v.origin + row * s.v.pace, smaller(s.band_rows, s.v.target - row)
         if s.source_shift:
@@ -284,7 +288,7 @@ cdef inline bint run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first
             c.y = target + (plane * s.m + m) * target_area + row * s.h.target
             serve(&c)
             if s.target_shift:
-                finite = scale_block(c.y, c.y, 0, c.rows * c.columns, s.target_shift) and finite
+                finite = k.scale(c.y, c.y, 0, c.rows * c.columns, s.target_shift) and finite
         band += 1
         if band == s.row_bands:
             band, plane, group = 0, plane + 1, group + 1

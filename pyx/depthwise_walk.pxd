@@ -12,7 +12,6 @@ from depthwise cimport (DepthChannel, DepthScratch, carve_depth, copy_windows, f
 from dot_walk cimport add_lanes
 from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum, is_depthwise
-from scaling cimport scale_block
 from vector cimport LANES, ROWS, evens, held, keep, lanes_inside, odds, real, splat, vec
 from workspace cimport Carver, carve
 
@@ -213,7 +212,7 @@ cdef inline bint run_depth_walk(const Sum* s, DepthWalk* k, Py_ssize_t task, con
                 if s.source_shift:
                     finite = scale_rows(s, &c) and finite
                 if s.target_shift:
-                    finite = scale_block(g.dy, k.scaled, 0, c.rows * c.columns, s.target_shift) and finite
+                    finite = k.common.scale(g.dy, k.scaled, 0, c.rows * c.columns, s.target_shift) and finite
                     g.dy, g.end = k.scaled, k.scaled + c.rows * c.columns + LANES
                 sum_up(&c, &g, s)
                 row += s.band_rows

@@ -7,7 +7,6 @@
 from depthwise cimport DepthChannel, DepthScratch, copy_windows, reach, scale_rows, window
 from geometry cimport larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
-from scaling cimport scale_block
 from vector cimport LANES, fetch, keep, real, splat, store_lanes, vec, zip_high, zip_low
 
 cdef enum:
@@ -156,5 +155,5 @@ cdef inline bint run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
             k.c.y = target + ((plane * s.m + m) * s.v.target + 2 * row) * s.h.target
             serve(&k)
             if s.target_shift:
-                finite = scale_block(k.c.y, k.c.y, 0, k.height * k.width, s.target_shift) and finite
+                finite = scratch.scale(k.c.y, k.c.y, 0, k.height * k.width, s.target_shift) and finite
     return finite

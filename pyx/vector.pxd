@@ -123,6 +123,14 @@ cdef extern from *:
     static inline bits same(bits a, bits b) { return (bits)(a == b); }
     static inline bits above(bits a, bits b) { return (bits)(a > b); }
     static inline bits choose(bits which, bits a, bits b) { return (which & a) | (~which & b); }
+    static inline bits most(bits a, bits b) {
+        for (int i = 0; i < PYCONV_LANES; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+        return a;
+    }
+    static inline bits least(bits a, bits b) {
+        for (int i = 0; i < PYCONV_LANES; i++) a[i] = a[i] < b[i] ? a[i] : b[i];
+        return a;
+    }
     static inline bits as_bits(vec a) { return (bits)a; }
     static inline vec as_vec(bits a) { return (vec)a; }
     static inline vec keep(vec a, vec mask) { return (vec)((bits)a & (bits)mask); }
@@ -215,6 +223,8 @@ cdef extern from *:
     bits same(bits a, bits b) noexcept nogil            # a == b
     bits above(bits a, bits b) noexcept nogil           # a > b
     bits choose(bits which, bits a, bits b) noexcept nogil      # a where `which` says yes, else b
+    bits most(bits a, bits b) noexcept nogil            # the larger of the two, each
+    bits least(bits a, bits b) noexcept nogil           # the smaller one
     bits as_bits(vec a) noexcept nogil                  # nothing is converted
     vec as_vec(bits a) noexcept nogil
     bits load_bytes(const signed char* a) noexcept nogil        # a byte for each integer

@@ -547,6 +547,36 @@ NETWORK = [
         "share = 0",
         "gradient through the mean forgotten",
     ),
+    Fault(
+        "pyx/scaling.pxd",
+        "return most(small, size - every(power(shift)))",
+        "return small",
+        "what stays normal scaled as if it did not",
+    ),
+    Fault(
+        "pyx/depthwise.pxd",
+        "finite = k.scale(c.y, c.y, 0, c.rows * c.columns,",
+        "finite = k.scale(c.y, c.y, 0, (c.rows - 1) * c.columns,",
+        "last row of a band not scaled back",
+    ),
+    Fault(
+        "pyx/depthwise.pxd",
+        "c.x = c.scratch.scaled + BEFORE - start",
+        "c.x = c.scratch.scaled + BEFORE",
+        "rows of a scaled band counted from that of the picture",
+    ),
+    Fault(
+        "pyconv/_scaling.py",
+        "plan.tools.scale(dw, dw, -up - dy_up, product.threads)",
+        "plan.tools.scale(dw, dw, -up, product.threads)",
+        "one of two powers of two undone in the weight gradient",
+    ),
+    Fault(
+        "pyconv/_scaling.py",
+        "            runs += [(i, min(i + step, last), up, weight_up) for i in range(first, last, step)]",
+        "            product.plain(x, weight, bias, y)",
+        "a spoiled picture changes its neighbours",
+    ),
     Fault("pyx/softmax.pxd", "if k == right else 0", "if k == 0 else 0", "first class taken for the right one"),
 ]
 

@@ -60,6 +60,22 @@ def _prepacked(module, gradient):
     return call
 
 
+def _scaled(function, name, geometry, inputs, expected, dtype):
+    """A call that multiplies by powers of two on the way, and is undone by as many; a plain one where it can't."""
+    up = 32 if dtype == np.float32 else 64
+
+    def call(geometry, *arguments):
+        if "dw" not in expected:
+            finite = function(geometry, *arguments, None, (up, -up))
+        elif finite := function(geometry, *arguments, (up, up)):
+            arguments[-2][...] *= dtype(2.0 ** (-2 * up))
+        assert finite in (True, None)
+        if finite is None:
+            function(geometry, *arguments)
+
+    return _simple(call, f"{name} scaled", geometry, inputs, expected, dtype)
+
+
 def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True) -> Iterator[Call]:
     convolution, windows = _kernels.load("convolution", dtype, isa), _kernels.load("windows", dtype, isa)
     geometry = np.array(case.packed, np.intp)
@@ -72,11 +88,14 @@ def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True
     yield _simple(forward, "y", geometry, {"x": x, "w": w, "b": b}, {"y": expected["y"]}, dtype)
     yield _simple(forward, "y without bias", geometry, {"x": x, "w": w, "b": None}, {"y": plain}, dtype)
     yield _simple(backward, "dx", geometry, {"dy": dy, "w": w, "b": None}, {"dx": expected["dx"]}, dtype)
+    yield _scaled(forward, "y", geometry, {"x": x, "w": w, "b": None}, {"y": plain}, dtype)
+    yield _scaled(backward, "dx", geometry, {"dy": dy, "w": w, "b": None}, {"dx": expected["dx"]}, dtype)
     forward, backward = _prepacked(convolution, case.transposed), _prepacked(convolution, not case.transposed)
     yield _simple(forward, "y packed", geometry, {"x": x, "w": w, "b": b}, {"y": expected["y"]}, dtype)
     yield _simple(backward, "dx packed", geometry, {"dy": dy, "w": w, "b": None}, {"dx": expected["dx"]}, dtype)
     pair = {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}
     yield _simple(convolution.weight_gradient, "dw", geometry, pair, {"dw": expected["dw"]}, dtype)
+    yield _scaled(convolution.weight_gradient, "dw", geometry, pair, {"dw": expected["dw"]}, dtype)
     sums = np.array(geometries.Conv(0, case.n, 1, case.oc, 1, case.out, (1, 1)).packed, np.intp)
     yield _simple(convolution.bias_gradient, "db", sums, {"dy": dy}, {"db": expected["db"]}, dtype)
     if case.transposed:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = (
     "test_smoke", "test_exact_integers", "test_zero_sizes", "test_functional", "test_random_geometry", "test_bounds",
     "test_nonfinite", "test_winograd", "test_threads", "test_batches", "test_layers", "test_losses", "test_optim",
-    "test_errors", "test_blocks", "test_saving", "test_properties",
+    "test_errors", "test_blocks", "test_saving", "test_properties", "test_scaling",
 )  # fmt: skip
 LIMIT = 600  # seconds for the tests of one fault
 LEVEL = "avx512"
@@ -38,7 +38,7 @@ HOMES = {  # the modules that a fault in a shared file is built into, by how its
     "pointwise": ("network",),
     "normalization": ("network",),
     "softmax": ("network",),
-    "scaling": ("network",),
+    "scaling": ("network", "convolution"),
     "": ("convolution", "windows"),
 }
 

@@ -102,6 +102,8 @@ CASES = {
     "strided": layer(2, 10, 9, (20, 21), stride=(2, 2), dilation=(2, 1)),
     "depthwise": layer(3, 20, 20, (13, 40), groups=20),
     "depthwise, strided": layer(2, 40, 40, (31, 33), groups=40, stride=(2, 2)),
+    "depthwise, in bands": layer(2, 3, 6, (75, 130), (5, 5), groups=3),
+    "depthwise, strided, in bands": layer(2, 3, 3, (130, 131), groups=3, stride=(2, 2)),
     "grouped": layer(3, 64, 64, (7, 7), groups=32),
     "pointwise": layer(2, 40, 17, (5, 6), (1, 1)),
     "transposed": layer(2, 20, 9, (9, 10), (4, 4), stride=(2, 2), transposed=True),
@@ -162,6 +164,20 @@ def test_where_scaled_numbers_are_too_large_the_plain_ones_serve(case, dtype):
         assert_same_bits(found["dw"], expected["dw"], large)
         for name in ("y", "dx"):  # of the picture that has it
             assert_same_bits(found[name][:1], expected[name][:1], (name, large))
+
+
+def test_which_kernels_scale_on_the_way(dtype):
+    for name in CASES:
+        case = CASES[name]
+        kernels, geometry = _kernels.convolution[np.dtype(dtype)], np.array(case.packed, np.intp)
+        x, w, _, dy = operations.arrays(case, dtype, whole=True)
+        if not case.transposed:
+            y = np.full_like(dy, 7)
+            expected = True if name.startswith("depthwise") else None
+            assert kernels.forward(geometry, x, w, None, y, 2, None, (64, -64)) is expected, name
+            assert expected or np.all(y == 7), name
+            x[-1, -1, -2, -2] = np.inf
+            assert kernels.forward(geometry, x, w, None, y, 2, None, (64, -64)) is (False if expected else None), name
 
 
 def plain_passes(case, x, w, b, dy):
