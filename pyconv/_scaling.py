@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconv import _kernels
-from pyconv._arrays import Array
+from pyconv._arrays import LINE, Array
 from pyconv._threads import get_num_threads
 
 if TYPE_CHECKING:
@@ -163,9 +163,13 @@ def differentiate(plan: Passes, kernel: Callable[..., bool | None], x: Array, dy
 
 
 def _pieces(plan: Passes, x: Array, y: Array, w: Array) -> Iterator[tuple[Array, Array, Array, int]]:
-    """Parts of the channels of x, y and w: as many groups as a block has room for, and how many."""
+    """Parts of the channels of x, y and w: as many groups as a block has room for, and how many. If those are many, they
+    fill the lanes of vectors.
+    """
     groups = plan.geometry.groups
     step = max(groups * BLOCK_BYTES // max(x.nbytes, y.nbytes, 1), 1)
+    lanes = LINE // x.itemsize
+    step -= step % lanes if step > lanes else 0
     for first in range(0, groups, step):
         part = min(step, groups - first)
         i, o, k = (

@@ -131,6 +131,16 @@ def test_results_are_rounded_once(case, dtype):
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_both_factors_of_a_weight_gradient_scaled(case, dtype):
+    """Normal numbers, so small that both are multiplied; their products are normal too."""
+    case, unit = CASES[case], np.finfo(dtype).maxexp // 16
+    x, w, b, dy = operations.arrays(case, dtype, whole=True)
+    plain = operations.convolve(case, x, w, b, dy, "direct")["dw"]
+    found = operations.convolve(case, np.ldexp(x, -6 * unit), w, b, np.ldexp(dy, -9 * unit), "direct")["dw"]
+    assert_same_bits(found + 0, np.ldexp(plain, -15 * unit) + 0, "dw")
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_a_picture_alone_and_among_others(case, dtype, monkeypatch):
     """Ordinary pictures, small ones, ones with a few small numbers, empty, huge and spoiled ones."""
     monkeypatch.setattr(_scaling, "BLOCK_BYTES", 30_000)
