@@ -6,9 +6,9 @@ its arrays. Where such numbers are met, each picture, and the weight, is multipl
 largest number near 1, and the result is divided by both, which rounds it once, to what subnormal numbers can hold.
 Depthwise kernels do that on the way, as two more passes would take as long as the sum; for others it is done here.
 
-They are noticed in a sample, of as many numbers as cost next to nothing beside the sum. Few enough to be missed, they do
-not slow a call down much. What becomes of a picture depends on it and on the
-weight alone, whatever else is in its batch.
+They are noticed in a sample, of as many numbers as cost next to nothing beside the sum. Few enough to be missed, they
+do not slow a call down much. What becomes of a picture depends on it and on the weight alone, whatever else is in its
+batch.
 """
 
 from __future__ import annotations
@@ -163,8 +163,8 @@ def differentiate(plan: Passes, kernel: Callable[..., bool | None], x: Array, dy
 
 
 def _pieces(plan: Passes, x: Array, y: Array, w: Array) -> Iterator[tuple[Array, Array, Array, int]]:
-    """Parts of the channels of x, y and w: as many groups as a block has room for, and how many. If those are many, they
-    fill the lanes of vectors.
+    """Parts of the channels of x, y and w: as many groups as a block has room for, and how many; many of them fill the
+    lanes of vectors.
     """
     groups = plan.geometry.groups
     step = max(groups * BLOCK_BYTES // max(x.nbytes, y.nbytes, 1), 1)
