@@ -11,8 +11,8 @@ from libc.string cimport memcpy
 from block cimport Block, Patch, Phase
 from geometry cimport ceil_div, larger, positions, smaller, span, taps_of_pass
 from panel cimport lanes_to_square, pack_panel, rows_into_lanes, unpack_panel, zip_rows
-from plan cimport (CHUNK, MOST_TAPS, SOURCE_BYTES, Sum, block_start, is_merged, packed_blocks, packs_kernels, pass_start, pass_taps,
-                   phase_run)
+from plan cimport (CHUNK, MOST_TAPS, SOURCE_BYTES, Sum, block_start, is_merged, packed_blocks, packs_kernels,
+                   pass_start, pass_taps, phase_run)
 from runs cimport MAX_RUNS, Run, list_runs
 from tile cimport CHANNELS, Term
 from vector cimport LANES, MAX_LANES, ROWS, fetch, fetch_far, real, store_lanes, vec

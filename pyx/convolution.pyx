@@ -151,8 +151,8 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed, tu
 
 cdef bint serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x, const real* weight,
                 const real* bias, real* y) noexcept nogil:
-    # Tasks first .. last on one thread's scratch; none of them, and no base, to learn its size. Returns whether all that
-    # was scaled is finite.
+    # Tasks first .. last on one thread's scratch; none of them, and no base, to learn its size. Returns whether all
+    # that was scaled is finite.
     cdef Block block
     cdef DepthScratch depth
     cdef GroupScratch groups

@@ -16,7 +16,7 @@ from workspace cimport Carver, carve
 cdef enum:
     PLANE_BYTES = 384 * 1024        # planes of a task: most of a private L2, which also holds a block of weights
     SOURCE_BYTES = 640 * 1024       # the same for each tap of a pass, where the source is read in place
-    SEVERAL = 3                     # taps of a pass from which channels in lanes take pixels as they come from memory ...
+    SEVERAL = 3                     # taps of a pass from which channels in lanes take pixels as they come ...
     COPY_BYTES = 3072 * 1024        # ... and most of these that a task copies
     PAGES = 64                      # that a first-level TLB holds: summands that strip after strip reads in place
     # strips.pxd:

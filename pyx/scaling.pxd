@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 from geometry cimport larger, smaller
 from vector cimport (BIAS, FRACTION, LANES, MAX_LANES, above, as_bits, as_vec, bits, choose, every, integer,
-                     least, most, real, splat, store_lanes, vec)
+                     lower, real, splat, store_lanes, upper, vec)
 
 cdef enum:
     SAFE = 24       # products of the largest numbers are to be so many powers of two above the smallest normal one
@@ -42,17 +42,17 @@ cdef inline bits enlarged(bits size, Py_ssize_t shift) noexcept nogil:
     # A count, in the fraction of 2^shift times the smallest normal number, less that; of a normal number that is more
     # than it should be, as size * 2^shift is of a subnormal one.
     cdef bits counted = as_bits(as_vec(size + every(power(shift + 1))) - as_vec(every(power(shift + 1))))
-    return least(counted, size + every(power(shift)))
+    return lower(counted, size + every(power(shift)))
 
 
 cdef inline bits reduced(bits size, Py_ssize_t shift) noexcept nogil:
     # size / 2^shift, rounded once, for FRACTION <= shift < 2 * BIAS, if size is finite.
-    # Counted in smallest numbers and added to 2^FRACTION, it is rounded to a whole count of them, in the fraction; of what
-    # stays normal that is less than it should be.
+    # Counted in smallest numbers and added to 2^FRACTION, it is rounded to a whole count of them, in the fraction; of
+    # what stays normal that is less than it should be.
     cdef integer counted = power(BIAS + FRACTION - 1 - shift)
     cdef bits unit = every(power(BIAS + FRACTION))
-    cdef bits small = as_bits(as_vec(most(size, every(power(1) - counted)) + every(counted)) + as_vec(unit)) - unit
-    return most(small, size - every(power(shift)))
+    cdef bits small = as_bits(as_vec(upper(size, every(power(1) - counted)) + every(counted)) + as_vec(unit)) - unit
+    return upper(small, size - every(power(shift)))
 
 
 cdef inline vec load_lanes(const real* a, Py_ssize_t count) noexcept nogil:

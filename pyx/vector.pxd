@@ -123,11 +123,12 @@ cdef extern from *:
     static inline bits same(bits a, bits b) { return (bits)(a == b); }
     static inline bits above(bits a, bits b) { return (bits)(a > b); }
     static inline bits choose(bits which, bits a, bits b) { return (which & a) | (~which & b); }
-    static inline bits most(bits a, bits b) {
+    /* Single lanes here are for the compiler alone: it knows these loops as one instruction. */
+    static inline bits upper(bits a, bits b) {
         for (int i = 0; i < PYCONV_LANES; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
         return a;
     }
-    static inline bits least(bits a, bits b) {
+    static inline bits lower(bits a, bits b) {
         for (int i = 0; i < PYCONV_LANES; i++) a[i] = a[i] < b[i] ? a[i] : b[i];
         return a;
     }
@@ -223,8 +224,8 @@ cdef extern from *:
     bits same(bits a, bits b) noexcept nogil            # a == b
     bits above(bits a, bits b) noexcept nogil           # a > b
     bits choose(bits which, bits a, bits b) noexcept nogil      # a where `which` says yes, else b
-    bits most(bits a, bits b) noexcept nogil            # the larger of the two, each
-    bits least(bits a, bits b) noexcept nogil           # the smaller one
+    bits upper(bits a, bits b) noexcept nogil           # the larger of the two, each
+    bits lower(bits a, bits b) noexcept nogil           # the smaller one
     bits as_bits(vec a) noexcept nogil                  # nothing is converted
     vec as_vec(bits a) noexcept nogil
     bits load_bytes(const signed char* a) noexcept nogil        # a byte for each integer

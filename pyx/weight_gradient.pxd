@@ -167,7 +167,8 @@ cdef inline void choose_walk_skips(Sum* s) noexcept nogil:
 
 
 cdef inline void cut_chunks(WalkPlan* w, Sum* s, Py_ssize_t most) noexcept nogil:
-    # Of at most so many pixels: whole small images, or a band of rows, or a piece of a very long row. From the geometry alone.
+    # Of at most so many pixels: whole small images, or a band of rows, or a piece of a very long row. From the geometry
+    # alone.
     cdef Py_ssize_t area = s.h.target * s.v.target
     s.images, s.band_columns = 1, even_length(s.h.target, most)
     if s.band_columns < s.h.target:
@@ -370,7 +371,7 @@ cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t c
     cdef const real* panel = k.panels + (block - k.first_block) * chunk_pixels(s) * (PANEL * LANES)
     cdef real* sums = k.sums
     cdef const WalkPatch* p
-    cdef vec zero = held(splat(0))      # (memset() takes twice as long for so few)
+    cdef vec zero = held(splat(0))      # (rows are whole vectors)
     if w.chunks > 1:
         sums += (block - k.first_block) * (rows + 1) * (PANEL * LANES)
     if chunk == 0:
