@@ -22,7 +22,8 @@ from plan cimport Sum, is_merged, packed_blocks, packs_chunks
 from spread cimport run_spread_tasks
 from tile cimport CHANNELS, GROUPS, PIXELS
 from vector cimport LANES, real
-from weight_gradient cimport Walk, WalkPlan, carve_walk, run_walk
+from walk_plan cimport WalkPlan
+from weight_gradient cimport Walk, carve_walk, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
 
 include "scratch.pxi"

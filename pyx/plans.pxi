@@ -12,7 +12,7 @@ from plan cimport (Sum, can_merge, can_pair, carve_tables, describe_forward, des
 from strip_tile cimport list_strip_tiles
 from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
 from vector cimport real
-from weight_gradient cimport WalkPlan, choose_walk_lanes, cut_walk, exchange, is_matrix_product
+from walk_plan cimport WalkPlan, choose_walk_lanes, cut_walk, exchange, is_matrix_product
 from workspace cimport Carver
 
 cdef enum:

@@ -282,8 +282,8 @@ KERNELS = [
     ),
     Fault(
         "pyx/weight_gradient.pxd",
-        "memset(sums, 0, rows * width * sizeof(real))",
-        "memset(sums, 0, 0 * width * sizeof(real))",
+        "for i in range(rows * width // LANES):",
+        "for i in range(0 * width // LANES):",
         "sums begin with what the memory held",
     ),
     Fault(
@@ -549,7 +549,7 @@ NETWORK = [
     ),
     Fault(
         "pyx/scaling.pxd",
-        "return most(small, size - every(power(shift)))",
+        "return upper(small, size - every(power(shift)))",
         "return small",
         "what stays normal scaled as if it did not",
     ),
