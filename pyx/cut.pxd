@@ -31,7 +31,7 @@ cdef inline bint may_overrun(const Sum* s) noexcept nogil:
 
 cdef inline Py_ssize_t taps_together(const Sum* s) noexcept nogil:
     # Taps of a pass, about.
-    return s.v.taps * s.h.taps // (s.v.passes * s.h.passes)
+    return s.v.taps * s.h.taps // larger(s.v.passes * s.h.passes, 1)
 
 
 cdef inline bint gathers_source(const Sum* s) noexcept nogil:
