@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = (
     "test_smoke", "test_exact_integers", "test_zero_sizes", "test_functional", "test_random_geometry", "test_bounds",
     "test_nonfinite", "test_winograd", "test_threads", "test_batches", "test_layers", "test_losses", "test_optim",
-    "test_errors", "test_blocks", "test_saving", "test_properties", "test_scaling",
+    "test_out", "test_errors", "test_blocks", "test_saving", "test_properties", "test_scaling",
 )  # fmt: skip
 LIMIT = 600  # seconds for the tests of one fault
 LEVEL = "avx512"
