@@ -6,12 +6,16 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """In `file`, the only place that reads `old` reads `new` instead; `why` is what that is like."""
+    """In `file`, the only place that reads `old` reads `new` instead; `why` is what that is like.
+
+    `isa`: the one instruction set whose kernels come through there; empty if all do.
+    """
 
     file: str
     old: str
     new: str
     why: str
+    isa: str = ""
 
 
 GEOMETRY = [
@@ -489,12 +493,14 @@ WINOGRAD = [
         "        out[0] = acc[1][r] if first else out[0] + acc[1][r]",
         "        out[0] = acc[1][r]",
         "sums of earlier channels forgotten in half of the points of small tiles",
+        isa="avx512",
     ),
     Fault(
         "pyx/winograd_transform.pxd",
         "transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)",
         "transform_small_data(to, w.v_point, d, b.width * LANES, 0)",
         "kernel of small tiles not flipped in the input gradient",
+        isa="avx512",
     ),
     Fault(
         "pyx/winograd_few.pxd",

@@ -1,9 +1,10 @@
 """Faults planted by hand, one at a time, each of which the suite has to notice: `make mutations`.
 
 A fault is a line of the sources changed as a slip of the keyboard, or of thought, would change it (`faults.py` lists
-them). Each is built in a copy of the project, for one instruction set, and a part of the suite runs on it: the fault is
-caught if a test fails, crashes or does not end. One that survives fails the run, and so does one whose line is no
-longer in the sources. A run of all of them writes its result to `tests/mutations.md`.
+them). Each is built in a copy of the project, for the best instruction set of this CPU, and a part of the suite runs on
+it: the fault is caught if a test fails, crashes or does not end. One that survives fails the run, and so does one whose
+line is no longer in the sources. A run of all of them writes its result to `tests/mutations.md`, and there names those
+that this CPU cannot run.
 
     python tests/mutations.py FOLDER             the copies are made in FOLDER
     python tests/mutations.py FOLDER plane.pxd   only the faults of a file, and no table
@@ -22,6 +23,8 @@ from pathlib import Path
 
 from faults import FAULTS, Fault
 
+from pyconv import _kernels
+
 ROOT = Path(__file__).parents[1]
 TESTS = (
     "test_smoke", "test_exact_integers", "test_zero_sizes", "test_functional", "test_random_geometry", "test_bounds",
@@ -29,7 +32,7 @@ TESTS = (
     "test_out", "test_errors", "test_blocks", "test_saving", "test_properties", "test_scaling",
 )  # fmt: skip
 LIMIT = 600  # seconds for the tests of one fault
-LEVEL = "avx512"
+LEVEL = _kernels.chosen
 HOMES = {  # the modules that a fault in a shared file is built into, by how its name begins; few of those that share it
     "winograd": ("winograd",),
     "columns": ("windows",),
@@ -115,9 +118,13 @@ def row(fault: Fault, base: Path, folder: Path) -> tuple[str, bool]:
     """A line of the table, and whether the fault was caught."""
     start = time.monotonic()
     caught = try_fault(fault, base, folder)
-    line = f"| `{fault.file}` | {fault.why} | {f'`{caught}`' if caught else '**alive**'} |"
+    line = table_line(fault, f"`{caught}`" if caught else "**alive**")
     print(f"{line} {time.monotonic() - start:.0f} s", flush=True)
     return line, bool(caught)
+
+
+def table_line(fault: Fault, end: str) -> str:
+    return f"| `{fault.file}` | {fault.why} | {end} |"
 
 
 def main(folder: Path, *words: str) -> None:
@@ -132,14 +139,18 @@ def main(folder: Path, *words: str) -> None:
     if error:
         sys.exit(f"without any fault: {error}")
     chosen = [fault for fault in FAULTS if not words or any(word in fault.file for word in words)]
+    elsewhere = [fault for fault in chosen if fault.isa not in ("", LEVEL)]
+    chosen = [fault for fault in chosen if fault not in elsewhere]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         folders = [folder / f"faulty{i}" for i in range(len(chosen))]
         rows, caught = zip(*pool.map(row, chosen, [base] * len(chosen), folders), strict=True)
     survivors = caught.count(False)
-    print(f"{len(rows) - survivors} of {len(rows)} faults caught")
+    result = f"{len(rows) - survivors} of {len(rows)} planted faults caught"
+    others = [table_line(fault, f"not run, needs {fault.isa}") for fault in elsewhere]
+    print("\n".join([*others, result]))
     if not words:
-        head = f"# {len(rows) - survivors} of {len(rows)} planted faults caught\n\nWritten by `make mutations`.\n\n"
-        table = "| file | fault | caught by |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+        head = f"# {result}\n\nWritten by `make mutations` on a CPU with {LEVEL}; {len(others)} could not run there.\n\n"
+        table = "| file | fault | caught by |\n|---|---|---|\n" + "\n".join([*rows, *others]) + "\n"
         (ROOT / "tests" / "mutations.md").write_text(head + table, encoding="utf-8")
     sys.exit(survivors and "some survived")
 

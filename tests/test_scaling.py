@@ -100,7 +100,7 @@ def layer(n, ic, oc, size, kernel=(3, 3), groups=1, **options):
 CASES = {
     "dense": layer(3, 9, 12, (15, 60)),
     "strided": layer(2, 10, 9, (20, 21), stride=(2, 2), dilation=(2, 1)),
-    "depthwise": layer(3, 20, 20, (13, 40), groups=20),
+    "depthwise": layer(3, 13, 13, (13, 40), groups=13),
     "depthwise, strided": layer(2, 40, 40, (31, 33), groups=40, stride=(2, 2)),
     "depthwise, in bands": layer(2, 3, 6, (75, 130), (5, 5), groups=3),
     "depthwise, strided, in bands": layer(2, 3, 3, (130, 131), groups=3, stride=(2, 2)),
