@@ -25,6 +25,7 @@ from vector cimport LANES, PANEL, ROWS, real
 from winograd_few cimport FEW_TILES
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN
 from winograd_phases cimport PHASE_POINTS
+from winograd_product cimport CHANNELS_AHEAD
 from winograd_small cimport ROWS_SMALL, SMALL, SMALL_POINTS
 from workspace cimport Carver, carve
 
@@ -32,7 +33,8 @@ cdef enum:
     BLOCK_BYTES = 800 * 1024        # V and M of a block: most of a private L2
     MOST_TILES = 64                 # of a block, of 36 points each
     LEAST_TILES = 24
-    STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads
+    STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads ...
+    LESS_BYTES = 4 * 1024 * 1024    # ... and on processors without AVX-512, which often share their L3 with more cores
     KEPT_BYTES = 4 * 1024 * 1024    # U of a group up to this is made once for all blocks ...
     ALL_BYTES = 32 * 1024 * 1024    # ... if that of all groups is not more than this
     FEW_BYTES = 768 * 1024          # the same, where there are few tiles: U stays in the L2
@@ -68,7 +70,7 @@ cdef struct Winograd:
     Py_ssize_t group                                # tiles that lie together in V: ROWS, to be multiplied together
     Py_ssize_t v_point, v_vector, v_rows, v_block   # numbers per point, vector of channels c, group of tiles, block
     Py_ssize_t u_point, u_panel, m_point, m_block   # numbers per point, panel or block
-    Py_ssize_t* at                                  # [c + LANES] of a row of V
+    Py_ssize_t* at                                  # [c + CHANNELS_AHEAD] of a row of V
 
 
 cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, Py_ssize_t tile) noexcept nogil:
@@ -167,7 +169,7 @@ cdef inline Py_ssize_t columns_of(const Winograd* w, Py_ssize_t bands, Py_ssize_
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
     # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
     cdef Py_ssize_t groups = w.groups // w.phases, rows = w.n * w.down, most = most_tiles(w)
-    cdef Py_ssize_t width, wanted, bytes_of_tile
+    cdef Py_ssize_t width, wanted, bytes_of_tile, stage
     cdef bint made = panels > 0
     w.even = False
     w.panels = panels if made else panels_for(w, threads)
@@ -206,7 +208,8 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     w.m_block = w.points * w.m_point
     w.stage, w.parts, w.depth, w.together = 1, 1, w.c, 1
     if w.staged:
-        w.stage = smaller(larger(STAGE_BYTES // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
+        stage = STAGE_BYTES if ROWS == 8 else LESS_BYTES
+        w.stage = smaller(larger(stage // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
         w.stage = ceil_div(w.blocks, ceil_div(w.blocks, w.stage))
         while (w.panels * w.parts < threads or w.panels * w.parts % threads and w.panels < 8 * threads) \
                 and w.parts < w.stage and w.parts < 4 * threads:
@@ -226,7 +229,7 @@ cdef inline Py_ssize_t panel_start(const Winograd* w, Py_ssize_t panel) noexcept
 
 cdef inline void carve_offsets(Winograd* w, Carver* carver) noexcept nogil:
     cdef Py_ssize_t i
-    w.at = <Py_ssize_t*> carve(carver, w.c + LANES, sizeof(Py_ssize_t))
+    w.at = <Py_ssize_t*> carve(carver, w.c + CHANNELS_AHEAD, sizeof(Py_ssize_t))
     if w.at != NULL:
-        for i in range(w.c + LANES):
+        for i in range(w.c + CHANNELS_AHEAD):
             w.at[i] = i // LANES * w.v_vector + i % LANES

@@ -28,7 +28,8 @@ cdef extern from *:
 cdef enum:
     MOST_ROWS = 8
     MOST_VECTORS = 3
-    AHEAD = 8           # summands
+    AHEAD = 8               # summands
+    CHANNELS_AHEAD = 16     # the same of products: whole vectors, and a hundred cycles or more
 
 cdef enum Kind:
     PRODUCT
@@ -61,8 +62,8 @@ cdef inline void product(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count
         for i in range(depth):
             row = a + at[i]
             if kind == PRODUCT or kind == NEXT_PRODUCT:
-                # Of the next vector of channels, whose numbers for this point lie together.
-                fetch(a + at[i + LANES] + i % LANES * (ROWS - 1))
+                # Of a vector of channels to come, whose numbers for this point lie together.
+                fetch(a + at[i + CHANNELS_AHEAD] + i % LANES * (ROWS - 1))
             if kind == FIRST_SUM or kind == SUM:
                 place = b + b_at[i]
                 fetch(a + at[i + AHEAD])
