@@ -33,7 +33,7 @@ cdef enum:
     BLOCK_BYTES = 800 * 1024        # V and M of a block: most of a private L2
     MOST_TILES = 64                 # of a block, of 36 points each
     LEAST_TILES = 24
-    STAGE_BYTES = 8 * 1024 * 1024   # V of the blocks that are transformed together, for all threads ...
+    STAGE_BYTES = 8 * 1024 * 1024   # V (and D) of the blocks that are transformed together, for all threads ...
     LESS_BYTES = 4 * 1024 * 1024    # ... and on processors without AVX-512, which often share their L3 with more cores
     KEPT_BYTES = 4 * 1024 * 1024    # U of a group up to this is made once for all blocks ...
     ALL_BYTES = 32 * 1024 * 1024    # ... if that of all groups is not more than this
@@ -116,8 +116,10 @@ cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
 
 
 cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcept nogil:
-    # (More of them are narrower ones; with phases their products took up to a half longer on two threads.)
-    return divide(w.vectors, PANEL, threads if w.phases == 1 else 1)
+    # (More of them are narrower ones; with phases their products took up to a half longer on two threads. Tiles of four
+    # rows and one vector have too few sums to keep the multipliers busy.)
+    cdef Py_ssize_t panels = divide(w.vectors, PANEL, threads if w.phases == 1 else 1)
+    return panels if ROWS == 8 or 2 * panels <= w.vectors else ceil_div(w.vectors, PANEL)
 
 
 cdef inline bint is_small(const Winograd* w) noexcept nogil:
@@ -166,10 +168,20 @@ cdef inline Py_ssize_t columns_of(const Winograd* w, Py_ssize_t bands, Py_ssize_
     return columns if ceil_div(w.across, other) % threads else other
 
 
+cdef inline Py_ssize_t stage_bytes() noexcept nogil:
+    return STAGE_BYTES if ROWS == 8 else LESS_BYTES
+
+
+cdef inline Py_ssize_t tiles_for_all(const Winograd* w, Py_ssize_t blocks) noexcept nogil:
+    # Of a block, so that a stage has so many of them: too few panels for all threads have to be divided by tiles.
+    cdef Py_ssize_t room = stage_bytes() // (w.points * w.c_blocks * LANES * <Py_ssize_t> sizeof(real))
+    return larger(smaller(ceil_div(w.n * w.down * w.across, blocks), room // blocks), ROWS)
+
+
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
     # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
     cdef Py_ssize_t groups = w.groups // w.phases, rows = w.n * w.down, most = most_tiles(w)
-    cdef Py_ssize_t width, wanted, bytes_of_tile, stage
+    cdef Py_ssize_t width, wanted, bytes_of_tile
     cdef bint made = panels > 0
     w.even = False
     w.panels = panels if made else panels_for(w, threads)
@@ -181,6 +193,8 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
                                and (w.groups == 1 or threads == 1))
     if w.staged:
         wanted = most
+        if w.panels < threads and not is_few(w):
+            wanted = smaller(wanted, tiles_for_all(w, ceil_div(threads, w.panels)))
     if 4 * w.across > 5 * wanted:
         w.rows = 1
         w.column_bands = ceil_div(w.across, wanted)
@@ -208,8 +222,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     w.m_block = w.points * w.m_point
     w.stage, w.parts, w.depth, w.together = 1, 1, w.c, 1
     if w.staged:
-        stage = STAGE_BYTES if ROWS == 8 else LESS_BYTES
-        w.stage = smaller(larger(stage // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
+        w.stage = smaller(larger(stage_bytes() // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
         w.stage = ceil_div(w.blocks, ceil_div(w.blocks, w.stage))
         while (w.panels * w.parts < threads or w.panels * w.parts % threads and w.panels < 8 * threads) \
                 and w.parts < w.stage and w.parts < 4 * threads:

@@ -18,7 +18,7 @@ from panel cimport unpack_panel
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
 from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient, line_of_weight_gradient, put,
                                 transform_gradient)
-from winograd_plan cimport Winograd, most_tiles, panel_start, shape_v, whole_pieces
+from winograd_plan cimport Winograd, most_tiles, panel_start, shape_v, stage_bytes, whole_pieces
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
 from winograd_transform cimport Loom, Window, clear_tiles, look, open_rows, window_of
 from workspace cimport Carver, carve
@@ -40,7 +40,7 @@ cdef enum:
     SHARE_BYTES = 768 * 1024            # ... and of V and D of a block; but CHAIN tiles ...
     MOST_SHARE_BYTES = 2048 * 1024      # ... up to this
     LEAST_BYTES = 1024 * 1024           # of V and D of a stage. They stay in the L2 where S is small; else they are 4
-    MOST_BYTES = 8 * 1024 * 1024        # times S, which passes once per stage, up to this: the L3
+                                        # times S, which passes once per stage, up to stage_bytes(): the L3
     LEAST_STAGE = 128                   # tiles: S passes once per stage
 
 cdef struct Walk:
@@ -73,7 +73,7 @@ cdef inline void cut_blocks(Winograd* w, Py_ssize_t most, Py_ssize_t multiple) n
 
 cdef inline void cut_stages(Walk* k, Py_ssize_t tile_bytes, Py_ssize_t sum_bytes, Py_ssize_t threads) noexcept nogil:
     cdef Winograd* w = &k.w
-    cdef Py_ssize_t wanted = larger(smaller(4 * sum_bytes, MOST_BYTES), LEAST_BYTES) // (tile_bytes * w.tiles)
+    cdef Py_ssize_t wanted = larger(smaller(4 * sum_bytes, stage_bytes()), LEAST_BYTES) // (tile_bytes * w.tiles)
     wanted = larger(larger(wanted, ceil_div(LEAST_STAGE, w.tiles)), 1)
     k.stages = ceil_div(w.blocks, wanted)
     w.stage = ceil_div(w.blocks, k.stages)
