@@ -9,14 +9,14 @@ from plan cimport CHUNK, STRIP_CHUNK, Sum
 from plane cimport planes_size
 from runs cimport MAX_RUNS
 from tile cimport CHANNELS, Term
-from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, real
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, TABLE_ROWS, real
 from workspace cimport Carver, carve
 
 cdef struct Patch:
     # Pixels of a block that read the same taps, and the tables that a tile wants of them (channels.pxd).
-    Py_ssize_t tiles, taps
-    Py_ssize_t* pixel_at        # [tiles * ROWS] offset in the planes
-    Py_ssize_t* sum_at          # [tiles * ROWS] row of the sums
+    Py_ssize_t pixels, taps
+    Py_ssize_t* pixel_at        # [pixels, up to whole tiles] offset in the planes
+    Py_ssize_t* sum_at          # [pixels, up to whole tiles] row of the sums
     Term* terms                 # [channels of a chunk, taps] offset in the planes, row of the panel
 
 cdef struct Phase:
@@ -63,7 +63,8 @@ cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept no
     b.to = <real**> carve(carver, PANEL * LANES, sizeof(real*))
     for f in range(2 if s.zipped else 1):
         b.phases[f].patches = <Patch*> carve(carver, patches, sizeof(Patch))
-        b.phases[f].tables = <Py_ssize_t*> carve(carver, 2 * (pixels + patches * (ROWS + terms)), sizeof(Py_ssize_t))
+        b.phases[f].tables = <Py_ssize_t*> carve(carver, 2 * (pixels + patches * (TABLE_ROWS + terms)),
+                                                 sizeof(Py_ssize_t))
         b.phases[f].sums = <real*> carve(carver, (pixels + LANES) * PANEL * LANES, sizeof(real))
 
 

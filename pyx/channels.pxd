@@ -14,8 +14,8 @@ from panel cimport lanes_to_square, pack_panel, rows_into_lanes, unpack_panel, z
 from plan cimport (CHUNK, MOST_TAPS, SOURCE_BYTES, Sum, block_start, is_merged, packed_blocks, packs_kernels,
                    pass_start, pass_taps, phase_run)
 from runs cimport MAX_RUNS, Run, list_runs
-from tile cimport CHANNELS, Term
-from vector cimport LANES, MAX_LANES, ROWS, fetch, fetch_far, real, store_lanes, vec
+from tile cimport CHANNELS, Term, channel_rows
+from vector cimport LANES, MAX_LANES, TABLE_ROWS, fetch, fetch_far, real, store_lanes, vec
 from workspace cimport CACHE_LINE
 
 cdef enum:
@@ -143,20 +143,21 @@ cdef inline Py_ssize_t target_place(const Sum* s, const Block* k, Py_ssize_t a, 
 cdef inline Py_ssize_t* list_patch(Patch* p, const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, const Run* v,
                                    const Run* h, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t* room) noexcept nogil:
     # The tables of a patch, put into `room`; returns what is left of it. The last pixel is repeated to fill the last
-    # tile, with a spare row of sums to go to.  rows, columns: of the block
+    # tile, of any width, with a spare row of sums to go to.  rows, columns: of the block
     cdef Py_ssize_t image, row, column, c, i, j, count = 0, taps = pass_taps(s, a, b), h_taps = taps_of_pass(&s.h, b)
     cdef Py_ssize_t pixels = k.images * (v.end - v.start) * (h.end - h.start), channels = chunk_channels(s, taps)
-    p.tiles, p.taps = ceil_div(pixels, ROWS), (v.last - v.first) * (h.last - h.first)
+    cdef Py_ssize_t filled = ceil_div(pixels, TABLE_ROWS) * TABLE_ROWS
+    p.pixels, p.taps = pixels, (v.last - v.first) * (h.last - h.first)
     p.pixel_at = room
-    p.sum_at = p.pixel_at + p.tiles * ROWS
-    p.terms = <Term*> (p.sum_at + p.tiles * ROWS)
+    p.sum_at = p.pixel_at + filled
+    p.terms = <Term*> (p.sum_at + filled)
     for image in range(k.images):
         for row in range(v.start - k.row, v.end - k.row):
             for column in range(h.start - k.column, h.end - k.column):
                 p.pixel_at[count] = image * s.planes.image + row * s.v.pace * s.planes.columns + column * s.h.pace
                 p.sum_at[count] = (image * rows + row) * columns + column
                 count += 1
-    for i in range(count, p.tiles * ROWS):
+    for i in range(count, filled):
         p.pixel_at[i], p.sum_at[i] = p.pixel_at[count - 1], k.images * rows * columns
     count = 0
     for c in range(channels):
@@ -206,7 +207,7 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
                            const real* weight, const real* end, const real* bias, Py_ssize_t pixels) noexcept nogil:
     # The sums of a block of channels from m on.  weight (of the group), until `end`  bias (m,)
     cdef Py_ssize_t lanes = smaller(width, s.m - m), c = 0, channels, next, step = pixels, j, r, i
-    cdef Py_ssize_t line = CACHE_LINE // <Py_ssize_t> sizeof(real), taken
+    cdef Py_ssize_t line = CACHE_LINE // <Py_ssize_t> sizeof(real), high = channel_rows(width // LANES), tiles, taken
     cdef const real* panel
     cdef const Patch* p
     cdef Ahead ahead
@@ -232,13 +233,13 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
                 ahead.weights = channels * f.taps * width // line
             ahead.channels, ahead.line = smaller(channels, s.c - next), 0
             ahead.lines = smaller(s.planes.channel, span(&s.v, f.rows) * s.planes.columns) // line + 1
-            step = larger(pixels // ROWS * BURST // (ahead.weights + ahead.channels * ahead.lines), 1)
+            step = larger(pixels // high * BURST // (ahead.weights + ahead.channels * ahead.lines), 1)
         for i in range(f.count):
-            p, j = f.patches + i, 0
-            while j < p.tiles:
-                taken = smaller(step, p.tiles - j)
+            p, j, tiles = f.patches + i, 0, ceil_div(f.patches[i].pixels, high)
+            while j < tiles:
+                taken = smaller(step, tiles - j)
                 s.tiles.channels[width // LANES](taken, channels * p.taps, k.planes + c * s.planes.channel,
-                                                 p.pixel_at + j * ROWS, p.terms, panel, f.sums, p.sum_at + j * ROWS)
+                                                 p.pixel_at + j * high, p.terms, panel, f.sums, p.sum_at + j * high)
                 if far:
                     look_ahead(&ahead, k.planes + next * s.planes.channel, s.planes.channel)
                 j += taken

@@ -19,7 +19,7 @@
 # last loop of the tile early enough to keep the accumulators off the stack. The sum runs in the order of i, one fused
 # multiply-add at a time: whichever tile computes an output, it has the same bits.
 
-from vector cimport LANES, MAX_ROWS, PANEL, ROWS, STRIP, WIDE, fetch, real, splat, vec
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, ROWS_X1, ROWS_X2, STRIP, WIDE, fetch, real, splat, vec
 
 cdef enum Lanes:
     PIXELS
@@ -42,7 +42,7 @@ ctypedef const real* source_t
 ctypedef void (*pixel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                               const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                               const real* bias, real* c, Py_ssize_t c_row) noexcept nogil
-# count blocks of ROWS rows, one after the other in row_at and out_at
+# count blocks of channel_rows(V) rows, one after the other in row_at and out_at
 ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
                                 const Term* terms, const real* panel, real* c,
                                 const Py_ssize_t* out_at) noexcept nogil
@@ -50,8 +50,8 @@ ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* 
 cdef struct Tiles:
     pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
     pixel_tile_t more[4]                                # [V], R = ROWS
-    channel_tile_t channels[4]                          # [V], R = ROWS
-    channel_tile_t sums[4]                              # [V], R = ROWS
+    channel_tile_t channels[4]                          # [V], R = channel_rows(V)
+    channel_tile_t sums[4]                              # [V], R = channel_rows(V)
 
 
 cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, Py_ssize_t depth,
@@ -106,6 +106,11 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
             out_at += R
 
 
+cdef inline Py_ssize_t channel_rows(Py_ssize_t vectors) noexcept nogil:
+    # Of a tile with channels in the lanes.
+    return ROWS_X1 if vectors == 1 else ROWS_X2 if vectors == 2 else ROWS
+
+
 cdef inline void channels_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
                              const Term* terms, const real* panel, real* c,
                              const Py_ssize_t* out_at) noexcept nogil:
@@ -115,13 +120,13 @@ cdef inline void channels_x3(Py_ssize_t count, Py_ssize_t depth, const real* pla
 cdef inline void channels_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
                              const Term* terms, const real* panel, real* c,
                              const Py_ssize_t* out_at) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+    tile(CHANNEL_TILE, ROWS_X2, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void channels_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
                              const Term* terms, const real* panel, real* c,
                              const Py_ssize_t* out_at) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+    tile(CHANNEL_TILE, ROWS_X1, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void sums_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
@@ -133,13 +138,13 @@ cdef inline void sums_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes,
 cdef inline void sums_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
                              const Term* terms, const real* panel, real* c,
                              const Py_ssize_t* out_at) noexcept nogil:
-    tile(SUM_TILE, ROWS, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+    tile(SUM_TILE, ROWS_X2, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void sums_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
                              const Term* terms, const real* panel, real* c,
                              const Py_ssize_t* out_at) noexcept nogil:
-    tile(SUM_TILE, ROWS, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+    tile(SUM_TILE, ROWS_X1, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
 
 
 cdef inline void pixels_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,

@@ -12,16 +12,25 @@ cdef extern from *:
     #if defined(__AVX512F__)
       #define PYCONV_VECTOR_BYTES 64
       #define ROWS 8
+      #define ROWS_X2 8
+      #define ROWS_X1 8
+      #define TABLE_ROWS 8
       #define PANEL 3
       #define WIDE 6
     #elif defined(__AVX2__)
       #define PYCONV_VECTOR_BYTES 32
       #define ROWS 4
+      #define ROWS_X2 6
+      #define ROWS_X1 8
+      #define TABLE_ROWS 24
       #define PANEL 3
       #define WIDE 3
     #else /* without fused multiply-add a product needs a register too */
       #define PYCONV_VECTOR_BYTES 16
       #define ROWS 6
+      #define ROWS_X2 6
+      #define ROWS_X1 6
+      #define TABLE_ROWS 6
       #define PANEL 2
       #define WIDE 3
     #endif
@@ -190,6 +199,9 @@ cdef extern from *:
     const Py_ssize_t BIAS
     const Py_ssize_t LANES          # numbers in a vector
     const Py_ssize_t ROWS           # rows of the register tile: its ROWS * PANEL accumulators just fit the registers
+    const Py_ssize_t ROWS_X2        # ... of a tile two vectors wide, which has to have sums enough to keep busy ...
+    const Py_ssize_t ROWS_X1        # ... and of one
+    const Py_ssize_t TABLE_ROWS     # a multiple of these three
     const Py_ssize_t PANEL          # vectors across the register tile
     const Py_ssize_t WIDE           # vectors across the tiles of 3 and of 4 leftover rows
     enum:

@@ -2,7 +2,7 @@
 #
 #     dw[k, i] = sum over pixels p of dy[k, p] * x[place(p) + reach(i)]       i = (channel, tap)
 #
-# The tile has channels k in its lanes and ROWS different i in its rows; it walks the pixels. x is read where it lies or
+# The tile has channels k in its lanes and different i in its rows; it walks the pixels. x is read where it lies or
 # from the forward planes, in which a pixel and a tap are both constant offsets (so nothing is gathered and no im2col
 # matrix exists); dy is transposed in chunks of pixels (walk_plan.pxd). Where padding is skipped, taps that read the
 # source from the same pixels of a chunk form a patch with a list of these pixels.
@@ -16,17 +16,17 @@ from geometry cimport ceil_div, smaller
 from panel cimport pack_panel, pack_rows, unpack_panel
 from plan cimport Sum, block_start
 from plane cimport open_planes, planes_size
-from tile cimport Term
-from vector cimport LANES, PANEL, ROWS, held, real, splat, vec
+from tile cimport Term, channel_rows
+from vector cimport LANES, PANEL, TABLE_ROWS, held, real, splat, vec
 from walk_plan cimport Stretch, WalkPlan, chunk_pixels, next_stretch
 from workspace cimport Carver, carve
 
 cdef struct WalkPatch:
     # Taps that read the source from the same pixels of a chunk.
-    Py_ssize_t pixels, tiles
+    Py_ssize_t pixels, rows
     Term* terms             # [pixels] offset in the planes, row of the panel
-    Py_ssize_t* row_at      # [tiles * ROWS] offset in the planes
-    Py_ssize_t* sum_at      # [tiles * ROWS] row of the sums
+    Py_ssize_t* row_at      # [rows, up to whole tiles] offset in the planes
+    Py_ssize_t* sum_at      # [rows, up to whole tiles] row of the sums
 
 cdef struct Walk:
     # What one task works on, and the scratch of its thread.
@@ -49,7 +49,7 @@ cdef inline void carve_walk(Walk* k, const WalkPlan* w, const Sum* s, Carver* ca
     k.panels = <real*> carve(carver, w.blocks * pixels * width, sizeof(real))
     k.sums = <real*> carve(carver, waiting * (rows + 1) * width, sizeof(real))
     k.patches = <WalkPatch*> carve(carver, w.patches, sizeof(WalkPatch))
-    k.tables = <Py_ssize_t*> carve(carver, 2 * (rows + w.patches * (ROWS + pixels)), sizeof(Py_ssize_t))
+    k.tables = <Py_ssize_t*> carve(carver, 2 * (rows + w.patches * (TABLE_ROWS + pixels)), sizeof(Py_ssize_t))
 
 
 cdef inline Py_ssize_t* list_pixels(WalkPatch* p, const Sum* s, const Chunk* chunk, const Stretch* v, const Stretch* h,
@@ -69,20 +69,21 @@ cdef inline Py_ssize_t* list_pixels(WalkPatch* p, const Sum* s, const Chunk* chu
 
 cdef inline Py_ssize_t* list_rows(WalkPatch* p, const Sum* s, Py_ssize_t channels, const Stretch* v, const Stretch* h,
                                   Py_ssize_t* room) noexcept nogil:
-    # The rows of a patch; its last tile is filled up with the last row and a spare row of sums.
-    cdef Py_ssize_t c, i, j, count = 0
-    p.tiles = ceil_div(channels * (v.last - v.first) * (h.last - h.first), ROWS)
+    # The rows of a patch; its last tile, of any width, is filled up with the last row and a spare row of sums.
+    cdef Py_ssize_t c, i, j, filled, count = 0
+    p.rows = channels * (v.last - v.first) * (h.last - h.first)
+    filled = ceil_div(p.rows, TABLE_ROWS) * TABLE_ROWS
     p.row_at = room
-    p.sum_at = p.row_at + p.tiles * ROWS
+    p.sum_at = p.row_at + filled
     for c in range(channels):
         for i in range(v.first, v.last):
             for j in range(h.first, h.last):
                 p.sum_at[count] = (c * s.v.taps + i) * s.h.taps + j
                 p.row_at[count] = s.source_at[p.sum_at[count]]
                 count += 1
-    for i in range(count, p.tiles * ROWS):
+    for i in range(count, filled):
         p.row_at[i], p.sum_at[i] = p.row_at[count - 1], channels * s.v.taps * s.h.taps
-    return p.sum_at + p.tiles * ROWS
+    return p.sum_at + filled
 
 
 cdef inline Py_ssize_t list_patches(const Sum* s, Walk* k, const Chunk* chunk, Py_ssize_t slab) noexcept nogil:
@@ -165,8 +166,8 @@ cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t c
             (<vec*> sums)[i] = zero
     for i in range(patches):
         p = k.patches + i
-        s.tiles.sums[width // LANES](p.tiles, p.pixels, k.planes + start * s.planes.channel, p.row_at, p.terms, panel,
-                                     sums, p.sum_at)
+        s.tiles.sums[width // LANES](ceil_div(p.rows, channel_rows(width // LANES)), p.pixels,
+                                     k.planes + start * s.planes.channel, p.row_at, p.terms, panel, sums, p.sum_at)
     if chunk == w.chunks - 1:
         unpack_panel(sums, width, dw + k.group * s.weight_group + m * s.weight_m + (k.channel + start) * s.weight_c,
                      s.weight_m, smaller(width, s.m - m), s.weight_at, rows)

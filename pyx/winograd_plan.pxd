@@ -116,10 +116,9 @@ cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
 
 
 cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcept nogil:
-    # (More of them are narrower ones; with phases their products took up to a half longer on two threads. Tiles of four
-    # rows and one vector have too few sums to keep the multipliers busy.)
-    cdef Py_ssize_t panels = divide(w.vectors, PANEL, threads if w.phases == 1 else 1)
-    return panels if ROWS == 8 or 2 * panels <= w.vectors else ceil_div(w.vectors, PANEL)
+    # (More of them are narrower ones; with phases their products took up to a half longer on two threads, and tiles of
+    # four rows have too few sums then to keep the multipliers busy.)
+    return divide(w.vectors, PANEL, threads if w.phases == 1 and ROWS == 8 else 1)
 
 
 cdef inline bint is_small(const Winograd* w) noexcept nogil:

@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from faults import FAULTS, Fault
-
 from pyconv import _kernels
 
 ROOT = Path(__file__).parents[1]
@@ -149,7 +148,9 @@ def main(folder: Path, *words: str) -> None:
     others = [table_line(fault, f"not run, needs {fault.isa}") for fault in elsewhere]
     print("\n".join([*others, result]))
     if not words:
-        head = f"# {result}\n\nWritten by `make mutations` on a CPU with {LEVEL}; {len(others)} could not run there.\n\n"
+        head = (
+            f"# {result}\n\nWritten by `make mutations` on a CPU with {LEVEL}; {len(others)} could not run there.\n\n"
+        )
         table = "| file | fault | caught by |\n|---|---|---|\n" + "\n".join([*rows, *others]) + "\n"
         (ROOT / "tests" / "mutations.md").write_text(head + table, encoding="utf-8")
     sys.exit(survivors and "some survived")

@@ -29,7 +29,6 @@ import pytest
 import operations
 from geometries import Conv
 from pyconv import _choose, _kernels, _winograd
-from pyconv._arrays import F32
 
 DEEP = 48  # roundings on the way of one number through the transforms, no more
 SAMPLES = 9
@@ -228,7 +227,7 @@ def test_phases_of_a_strided_kernel_are_within_the_bound(adversary, dtype):
         assert error <= _winograd_bound(case, "y", at, x, w, b, dy, dtype), at
 
 
-@pytest.mark.skipif(not _kernels.winograd[F32].small_tiles(), reason="this build has too few registers for them")
+@pytest.mark.skipif(_kernels.chosen != "avx512", reason="needs AVX-512, for its registers")
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_small_tiles_are_within_the_bound_of_large_ones(adversary, dtype):
     """Their matrices hold smaller numbers, and fewer."""

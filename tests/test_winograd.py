@@ -354,9 +354,7 @@ def small_results(case, x, w, b, dy, threads=1, packed=False):
     return {"y": y, "dx": dx}
 
 
-needs_small = pytest.mark.skipif(
-    not _kernels.winograd[np.dtype(np.float32)].small_tiles(), reason="this build has too few registers"
-)
+needs_small = pytest.mark.skipif(_kernels.chosen != "avx512", reason="needs AVX-512, for its registers")
 
 
 @needs_small
