@@ -25,10 +25,10 @@ from faults import FAULTS, Fault
 from pyconv import _kernels
 
 ROOT = Path(__file__).parents[1]
-TESTS = (
-    "test_smoke", "test_exact_integers", "test_zero_sizes", "test_functional", "test_random_geometry", "test_bounds",
-    "test_nonfinite", "test_winograd", "test_threads", "test_batches", "test_layers", "test_losses", "test_optim",
-    "test_out", "test_errors", "test_blocks", "test_saving", "test_properties", "test_scaling",
+TESTS = (  # the quick ones first: most faults fail in seconds
+    "test_smoke", "test_zero_sizes", "test_functional", "test_layers", "test_losses", "test_optim", "test_blocks",
+    "test_out", "test_scaling", "test_nonfinite", "test_exact_integers", "test_saving", "test_batches", "test_errors",
+    "test_threads", "test_properties", "test_winograd", "test_random_geometry", "test_bounds",
 )  # fmt: skip
 LIMIT = 600  # seconds for the tests of one fault
 LEVEL = _kernels.chosen
