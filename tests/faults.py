@@ -250,9 +250,15 @@ KERNELS = [
     ),
     Fault(
         "pyx/channels.pxd",
-        "p.pixel_at + j * ROWS, p.terms",
+        "p.pixel_at + j * high, p.terms",
         "p.pixel_at, p.terms",
         "the first tiles of a patch once more, after what is fetched between them",
+    ),
+    Fault(
+        "pyx/channels.pxd",
+        "for i in range(count, filled):",
+        "for i in range(count, pixels):",
+        "last tile of a patch not filled up",
     ),
     Fault(
         "pyx/depthwise.pxd",
@@ -280,8 +286,8 @@ KERNELS = [
     ),
     Fault(
         "pyx/weight_gradient.pxd",
-        "p.tiles = ceil_div(channels * (v.last - v.first) * (h.last - h.first), ROWS)",
-        "p.tiles = channels * (v.last - v.first) * (h.last - h.first) // ROWS",
+        "ceil_div(p.rows, channel_rows(width // LANES)), p.pixels",
+        "p.rows // channel_rows(width // LANES), p.pixels",
         "leftover taps of the weight gradient left out",
     ),
     Fault(
