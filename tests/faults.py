@@ -513,6 +513,7 @@ WINOGRAD = [
         "out[0] = acc[p][r] if first else out[0] + acc[p][r]",
         "out[0] = acc[p][r]",
         "sums of earlier channels forgotten where tiles are few",
+        isa="avx512",
     ),
     Fault(
         "pyx/winograd_weight_gradient.pxd",

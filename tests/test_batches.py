@@ -68,6 +68,8 @@ FAMILIES = {
         2, 2, (1, 2), (2, 3), groups=2, pad=((0, 0),) * 2, stride=(1, 3), dilation=(1, 3), transposed=True
     ),
     "transposed, grouped, long sums": layer(40, 800, (10, 2), (3, 7), groups=40, pad=((2, 1), (2, 2)), transposed=True),
+    "grouped, strided, wide kernel": layer(8, 8, (6, 10), (5, 5), groups=2, stride=(2, 2)),
+    "transposed, grouped, kernel of a row": layer(48, 48, (14, 6), (1, 5), groups=12, transposed=True),
     "strided, few channels": layer(3, 20, (4, 5), (3, 5), pad=((0, 0), (2, 1)), stride=(2, 2)),
     "transposed, one output channel": layer(40, 1, (6, 30), (1, 16), stride=(1, 4), transposed=True),
 }  # fmt: skip

@@ -52,6 +52,8 @@ TRAPS = [
     conv("depthwise", ic=13, oc=13, groups=13, size=(9, 20), pad=(1, 1, 1, 1)),
     conv("depthwise, two outputs for each channel", ic=5, oc=10, groups=5, stride=(2, 2)),
     conv("depthwise, narrower than a vector", ic=9, oc=18, groups=9, size=(16, 14), pad=(1, 1, 1, 1)),
+    conv("depthwise, narrower than half a vector", ic=9, oc=18, groups=9, size=(16, 6), pad=(1, 1, 1, 1)),
+    conv("depthwise, narrower than a quarter", ic=9, oc=18, groups=9, size=(16, 3), pad=(1, 1, 1, 1)),
     conv("depthwise, rows left over", ic=11, oc=11, groups=11, size=(30, 45), pad=(1, 1, 1, 1), n=1),
     conv("depthwise, strided", ic=9, oc=9, groups=9, size=(59, 58), stride=(2, 2), pad=(1, 0, 1, 1)),
     conv("depthwise, spread", transposed=True, stride=(2, 2), ic=9, oc=9, groups=9, size=(23, 37), pad=(1, 0, 1, 1)),
