@@ -51,40 +51,33 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     if min(c, m) < LEAST_CHANNELS:
         return False
     lanes: int = _kernels.winograd[dtype].lanes()
-    short = lanes * dtype.itemsize < LONG_VECTOR
     pixels, tiles = g.n * h * w, g.n * _vectors(h, 4) * _vectors(w, 4)
     if g.kh == 1:
         return _pays_for_lines(g, which, packed, c, m, pixels, lanes)
     if g.kh == 4:
         return _pays_for_phases(g, packed, c, m, lanes)
+    if which == "weight_gradient":
+        return _pays_for_weights(c, m, pixels, tiles, lanes, lanes * dtype.itemsize < LONG_VECTOR)
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs = c * m_vectors
     # 36 products per tile; the transforms of its source and of its outputs; that of the weights, which is done again in
-    # each call for few tiles, or of dw; the call
-    if which == "weight_gradient":
-        per_c, per_m, per_pair = (75, 90, 1.3) if short else (90, 110, 1.1)
-        winograd = 6.6 * pairs * tiles + (per_c * c_vectors + per_m * m_vectors) * tiles + 80 * pairs + 1500
+    # each call for few tiles; the call
+    winograd = 6.8 * pairs * _vectors(tiles, 4) * 4 + (62 * c_vectors + 40 * m_vectors) * tiles
+    if packed:
+        winograd += (9 if tiles > 4 else 19) * pairs + 1400
     else:
-        winograd = 6.8 * pairs * _vectors(tiles, 4) * 4 + (62 * c_vectors + 40 * m_vectors) * tiles
-        if packed:
-            winograd += (9 if tiles > 4 else 19) * pairs + 1400
-        else:
-            winograd += (34 if which == "forward" else 40) * pairs + 2500
-            if 9 * c * m * pixels < ONE_THREAD_WORK:
-                winograd *= 1.1
+        winograd += (34 if which == "forward" else 40) * pairs + 2500
+        if 9 * c * m * pixels < ONE_THREAD_WORK:
+            winograd *= 1.1
     # 9 products per pixel: with channels in the lanes, without those that meet padding; with pixels, with the junk
-    # between rows; numbers in and out; packed weights, or dw; the call
-    if which == "weight_gradient":
-        full = pairs if 2 * m > lanes else c * m / lanes  # or pixels are in the lanes
-        direct = per_pair * full * pixels + (0.53 * c + 0.13 * m) * pixels + 11 * pairs + 1800
+    # between rows; numbers in and out; packed weights; the call
+    by_channels = pairs * g.n * _products(h, w, g, which)
+    by_pixels = 0.65 * c * m * g.n * 9 * _vectors((h - 1) * (w + 2) + w, lanes)
+    direct = 0.155 * min(by_channels, by_pixels) + (0.35 * c + 0.06 * m) * pixels
+    if packed:
+        direct += 20 * pairs + 2000
     else:
-        by_channels = pairs * g.n * _products(h, w, g, which)
-        by_pixels = 0.65 * c * m * g.n * 9 * _vectors((h - 1) * (w + 2) + w, lanes)
-        direct = 0.155 * min(by_channels, by_pixels) + (0.35 * c + 0.06 * m) * pixels
-        if packed:
-            direct += 20 * pairs + 2000
-        else:
-            direct += (32 if which == "forward" else 46) * pairs + 2500
+        direct += (32 if which == "forward" else 46) * pairs + 2500
     return winograd < direct
 
 
@@ -110,6 +103,16 @@ def small(dtype: np.dtype[Any]) -> SimpleNamespace:
     """The kernels of F(2x2, 3x3)."""
     names = "forward", "input_gradient", "pack_forward", "pack_input_gradient"
     return SimpleNamespace(**{name: partial(getattr(_kernels.winograd[dtype], name), tile=2) for name in names})
+
+
+def _pays_for_weights(c: int, m: int, pixels: int, tiles: int, lanes: int, short: bool) -> bool:
+    """The same for the weight gradient; `short` vectors are those without AVX-512."""
+    c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
+    pairs = c * m_vectors
+    per_c, per_m, per_pair = (75, 90, 1.3) if short else (90, 110, 1.1)
+    winograd = 6.6 * pairs * tiles + (per_c * c_vectors + per_m * m_vectors) * tiles + 80 * pairs + 1500
+    full = pairs if 2 * m > lanes else c * m / lanes  # or pixels are in the lanes
+    return winograd < per_pair * full * pixels + (0.53 * c + 0.13 * m) * pixels + 11 * pairs + 1800
 
 
 def _pays_for_lines(g: Geometry, which: str, packed: bool, c: int, m: int, pixels: int, lanes: int) -> bool:

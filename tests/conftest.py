@@ -25,6 +25,12 @@ def pytest_report_header():
     return f"pyconv {pc.__version__}: {kernels}, {pc.get_num_threads()} threads"
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("avx512") and _kernels.chosen != "avx512":
+            item.add_marker(pytest.mark.skip(reason="needs AVX-512"))
+
+
 @pytest.fixture(autouse=True)
 def threads_as_before():
     """A test that changes the number of threads must not change the tests after it."""

@@ -123,6 +123,7 @@ def row(fault: Fault, base: Path, folder: Path) -> tuple[str, bool]:
 
 
 def table_line(fault: Fault, end: str) -> str:
+    """A line of the table; `end` is what became of the fault."""
     return f"| `{fault.file}` | {fault.why} | {end} |"
 
 

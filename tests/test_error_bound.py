@@ -227,7 +227,7 @@ def test_phases_of_a_strided_kernel_are_within_the_bound(adversary, dtype):
         assert error <= _winograd_bound(case, "y", at, x, w, b, dy, dtype), at
 
 
-@pytest.mark.skipif(_kernels.chosen != "avx512", reason="needs AVX-512, for its registers")
+@pytest.mark.avx512
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_small_tiles_are_within_the_bound_of_large_ones(adversary, dtype):
     """Their matrices hold smaller numbers, and fewer."""

@@ -354,10 +354,7 @@ def small_results(case, x, w, b, dy, threads=1, packed=False):
     return {"y": y, "dx": dx}
 
 
-needs_small = pytest.mark.skipif(_kernels.chosen != "avx512", reason="needs AVX-512, for its registers")
-
-
-@needs_small
+@pytest.mark.avx512
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_small_tiles_are_exact_for_whole_numbers(case, dtype):
     """Halves and quarters are exact too: the results are those of the definition, by any threads, packed or not."""
@@ -369,7 +366,7 @@ def test_small_tiles_are_exact_for_whole_numbers(case, dtype):
                 assert np.array_equal(found, expected[name]), f"{name} of {case}"
 
 
-@needs_small
+@pytest.mark.avx512
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_small_tiles_are_as_accurate_and_have_the_same_bits(case, dtype):
     rng = np.random.default_rng(1)
@@ -393,7 +390,7 @@ def test_small_tiles_are_as_accurate_and_have_the_same_bits(case, dtype):
             assert_same_bits(value, found[name][i : i + 1], f"{name} {i} of {case}")
 
 
-@needs_small
+@pytest.mark.avx512
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -2e37])
 @pytest.mark.parametrize("which", [0, 1, 3])
 def test_small_tiles_not_finite_as_by_the_direct_kernels(value, which):
@@ -411,7 +408,7 @@ def test_small_tiles_not_finite_as_by_the_direct_kernels(value, which):
                     assert_same_bits(a, b, f"{name} of {case}")
 
 
-@needs_small
+@pytest.mark.avx512
 def test_auto_takes_small_tiles_for_a_single_small_picture():
     for size, channels, small in ((6, 256, True), (4, 256, False), (8, 256, False), (6, 16, False)):
         g = Geometry(1, channels, size, size, channels, size, size, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1)
