@@ -93,7 +93,7 @@ race: $(VENV)/.race
 	$(BIN)/python -m bench.report $(RACE) --chart $(RACE:.json=.png)
 
 demo: $(VENV)/.extra-examples
-	$(BIN)/python examples/digits.py $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/python examples/digits.py $(ARGS)
 
 docs: $(VENV)/.extra-docs
 	$(BIN)/python docs/snippets.py README.md docs/*.md
