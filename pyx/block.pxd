@@ -4,7 +4,7 @@
 # target.
 
 from geometry cimport larger, smaller
-from cut cimport most_pixels, strip_biases, strip_numbers, strip_weights
+from cut cimport most_pixels, panel_rows, strip_biases, strip_numbers, strip_weights
 from plan cimport CHUNK, STRIP_CHUNK, Sum
 from plane cimport planes_size
 from runs cimport MAX_RUNS
@@ -39,9 +39,11 @@ cdef struct Block:
     real** to               # ... [channels of a block] rows of the target
     real* sums              # PIXELS, chunked: see strips.pxd
     real* panel             # CHANNELS: [summands of a chunk][vectors of a block] weights, if no others are packed
-                            # PIXELS, chunked: [summands of a chunk][vectors of a strip] pixels, a spare
+                            # PIXELS, chunked: [summands of a chunk][vectors of a strip] pixels, a spare; or
+                            # all of a task, chunk by chunk and strip by strip, if they are kept
     real* rows              # PIXELS, chunked: [tiles][summands of a chunk][ROWS] weights, if they are scattered ...
     Py_ssize_t* row_at      # ... and the offset of each summand
+    Py_ssize_t* line_at     # PIXELS, chunked: [summands of a chunk] offset of a cache line
     real* biases            # PIXELS, chunked: [tiles][ROWS] biases, a vector each
     Py_ssize_t* target_at   # CHANNELS: [pixels] offset in the target
 
@@ -54,10 +56,11 @@ cdef inline void carve_block(Block* b, const Sum* s, Carver* carver) noexcept no
     b.scratch = <real*> carve(carver, planes_size(&s.planes, s.images), sizeof(real))
     b.strip = <real*> carve(carver, (MAX_ROWS * STRIP + 1) * LANES, sizeof(real))
     b.sums = <real*> carve(carver, strip_numbers(s), sizeof(real))
-    b.panel = <real*> carve(carver, (terms * PANEL + 1) * LANES, sizeof(real))
+    b.panel = <real*> carve(carver, (larger(terms, panel_rows(s)) * PANEL + 1) * LANES, sizeof(real))
     b.rows = <real*> carve(carver, strip_weights(s), sizeof(real))
     b.biases = <real*> carve(carver, strip_biases(s), sizeof(real))
     b.row_at = <Py_ssize_t*> carve(carver, terms, sizeof(Py_ssize_t))
+    b.line_at = <Py_ssize_t*> carve(carver, terms, sizeof(Py_ssize_t))
     b.target_at = <Py_ssize_t*> carve(carver, pixels, sizeof(Py_ssize_t))
     b.squares = <real*> carve(carver, 2 * PANEL * LANES * LANES, sizeof(real))
     b.to = <real**> carve(carver, PANEL * LANES, sizeof(real*))

@@ -21,12 +21,11 @@ from workspace cimport CACHE_LINE
 cdef enum:
     PANEL_LANES = 48        # the most of any level
     BURST = 16              # cache lines that are fetched at once
+    LINE = CACHE_LINE // sizeof(real)       # numbers of one
 
 cdef struct Ahead:
-    # What is to be fetched of what the next chunk of the sum reads.
-    const real* panel       # weights ...
-    Py_ssize_t weights      # ... so many lines of them
-    Py_ssize_t channels     # pixels: of so many channels, the last one first ...
+    # Which pixels are to be fetched of those that the next chunk of the sum reads.
+    Py_ssize_t channels     # of so many channels, the last one first ...
     Py_ssize_t line, lines  # ... the next line, of so many
 
 
@@ -189,15 +188,11 @@ cdef inline void open_phase(Phase* f, const Sum* s, const Block* k, Py_ssize_t a
 
 
 cdef inline void look_ahead(Ahead* ahead, const real* planes, Py_ssize_t channel) noexcept nogil:
-    # Fetches the next few cache lines, of weights first.  planes, `channel` apart: of the first channel to come
-    cdef Py_ssize_t _, line = CACHE_LINE // <Py_ssize_t> sizeof(real)
+    # Fetches the next few cache lines.  planes, `channel` apart: of the first channel to come
+    cdef Py_ssize_t _
     for _ in range(BURST):
-        if ahead.weights > 0:
-            fetch_far(ahead.panel)
-            ahead.panel += line
-            ahead.weights -= 1
-        elif ahead.channels > 0:
-            fetch_far(planes + (ahead.channels - 1) * channel + ahead.line * line)
+        if ahead.channels > 0:
+            fetch_far(planes + (ahead.channels - 1) * channel + ahead.line * LINE)
             ahead.line += 1
             if ahead.line == ahead.lines:
                 ahead.line, ahead.channels = 0, ahead.channels - 1
@@ -207,7 +202,7 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
                            const real* weight, const real* end, const real* bias, Py_ssize_t pixels) noexcept nogil:
     # The sums of a block of channels from m on.  weight (of the group), until `end`  bias (m,)
     cdef Py_ssize_t lanes = smaller(width, s.m - m), c = 0, channels, next, step = pixels, j, r, i
-    cdef Py_ssize_t line = CACHE_LINE // <Py_ssize_t> sizeof(real), high = channel_rows(width // LANES), tiles, taken
+    cdef Py_ssize_t high = channel_rows(width // LANES), lines = ceil_div(width, LINE), tiles, taken, fetched
     cdef const real* panel
     cdef const Patch* p
     cdef Ahead ahead
@@ -228,18 +223,19 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
         else:
             panel = s.packed + k.group * s.packed_group + s.packed_m * f.start + (m * s.c + c * width) * f.taps
         if far:
-            ahead.panel, ahead.weights = panel + channels * f.taps * width, 0
-            if s.packed != NULL:
-                ahead.weights = channels * f.taps * width // line
             ahead.channels, ahead.line = smaller(channels, s.c - next), 0
-            ahead.lines = smaller(s.planes.channel, span(&s.v, f.rows) * s.planes.columns) // line + 1
-            step = larger(pixels // high * BURST // (ahead.weights + ahead.channels * ahead.lines), 1)
+            ahead.lines = smaller(s.planes.channel, span(&s.v, f.rows) * s.planes.columns) // LINE + 1
+            step = larger(pixels // high * BURST // (ahead.channels * ahead.lines), 1)
         for i in range(f.count):
             p, j, tiles = f.patches + i, 0, ceil_div(f.patches[i].pixels, high)
             while j < tiles:
-                taken = smaller(step, tiles - j)
+                taken, fetched = smaller(step, tiles - j), 0
+                if s.packed != NULL and j < lines:
+                    # The weights of the next chunk, or block, follow: the first tiles fetch a line of each row.
+                    taken, fetched = 1, channels * f.taps * width + j * LINE
                 s.tiles.channels[width // LANES](taken, channels * p.taps, k.planes + c * s.planes.channel,
-                                                 p.pixel_at + j * high, p.terms, panel, f.sums, p.sum_at + j * high)
+                                                 p.pixel_at + j * high, p.terms, panel, f.sums, p.sum_at + j * high,
+                                                 fetched)
                 if far:
                     look_ahead(&ahead, k.planes + next * s.planes.channel, s.planes.channel)
                 j += taken

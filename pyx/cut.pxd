@@ -97,6 +97,18 @@ cdef inline Py_ssize_t strip_biases(const Sum* s) noexcept nogil:
     return smaller(strip_tiles(s), s.m_blocks) * ROWS * LANES if s.chunked else 0
 
 
+cdef inline bint keeps_panels(const Sum* s) noexcept nogil:
+    # Strips: whether panels are put together from pieces, for more than one set of tiles. Later sets find them then.
+    cdef Py_ssize_t bytes = s.depth * strip_pixels(s) * <Py_ssize_t> sizeof(real)
+    return (s.chunked and ceil_div(s.m_blocks, s.m_parts) > strip_tiles(s) and bytes <= COPY_BYTES
+            and (s.images > 1 or s.band_rows > 1 or s.h.step * s.h.pace > 1))
+
+
+cdef inline Py_ssize_t panel_rows(const Sum* s) noexcept nogil:
+    # Of the panels that are kept.
+    return s.depth * (strip_pixels(s) // (PANEL * LANES)) if keeps_panels(s) else 0
+
+
 cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Pieces of a picture, or several pictures; threads share out the output channels if these are few and don't come
     # out even.

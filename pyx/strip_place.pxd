@@ -88,13 +88,12 @@ cdef inline void pack_row(real* to, const real* row, const Py_ssize_t* start, co
 
 
 cdef inline void pack_strip(const Sum* s, const Block* k, const Rows* r, const Place* p, Py_ssize_t start,
-                            Py_ssize_t summands) noexcept nogil:
-    # To the panel, of which up to a vector behind the strip is overwritten. What its last vector lacks is 0, or some
+                            Py_ssize_t summands, real* panel) noexcept nogil:
+    # To a panel, of which up to a vector behind the strip is overwritten. What its last vector lacks is 0, or some
     # pixel.
     cdef Py_ssize_t to[MAX_PIECES + 1]
     cdef Py_ssize_t of[MAX_PIECES]
     cdef Py_ssize_t pieces = 0, done = 0, width = p.V * LANES, i, j, q
-    cdef real* panel = k.panel
     cdef const real* row
     while done < p.pixels:
         to[pieces], of[pieces] = done, pixel_source(r, p.at + done)

@@ -8,7 +8,7 @@
 from libc.string cimport memcpy
 
 from block cimport Block
-from cut cimport even_length, gathered_tile, scatters_rows, strip_tiles
+from cut cimport even_length, gathered_tile, keeps_panels, scatters_rows, strip_tiles
 from geometry cimport ceil_div, positions, smaller
 from plan cimport STRIP_CHUNK, Sum
 from strip_place cimport Place, Rows, line_lead, pack_strip, pixel_source, rows_of, strip_place, strip_start
@@ -65,11 +65,20 @@ cdef inline Py_ssize_t set_next(Strip* t, const Sum* s, const Block* k, const Ro
     return (pixel_source(r, last) - source) // LINE + 2
 
 
+cdef inline Py_ssize_t set_next_panel(Strip* t, const Block* k) noexcept nogil:
+    # The same where panels were kept, one behind the other.
+    t.next, t.next_at, t.next_step = t.panel + t.depth * (PANEL * LANES), k.line_at, t.depth * LINE
+    return ceil_div(PANEL * LANES, LINE)
+
+
 cdef inline void list_lines(const Sum* s, const Block* k) noexcept nogil:
-    # Of the weights of the next two tiles, as many as a tile has summands: k.row_at
+    # Lines that tiles fetch, as many as one has summands: those of a panel, in k.line_at, and unless weights are gathered
+    # those of the next two tiles' weights, in k.row_at.
     cdef Py_ssize_t i
     for i in range(STRIP_CHUNK):
-        k.row_at[i] = i % (2 * ROWS) * s.weight_m + i // (2 * ROWS) * LINE
+        k.line_at[i] = i * LINE
+        if not scatters_rows(s):
+            k.row_at[i] = i % (2 * ROWS) * s.weight_m + i // (2 * ROWS) * LINE
 
 
 cdef inline void spread_biases(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize_t tiles,
@@ -106,13 +115,12 @@ cdef inline void add_tiles(Strip* t, const Sum* s, const Place* p, Py_ssize_t m,
 
 
 cdef inline void add_strip(Strip* t, const Sum* s, const Block* k, const Place* p, Py_ssize_t m, Py_ssize_t count,
-                           Py_ssize_t lines, bint fresh, bint begins, bint ends, const real* weights, real* sums,
-                           Py_ssize_t row, Py_ssize_t end, Py_ssize_t area, real* target) noexcept nogil:
+                           Py_ssize_t lines, bint filled, bint fresh, bint begins, bint ends, const real* weights,
+                           real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t area, real* target) noexcept nogil:
     # A chunk of `count` tiles, from m on, and a strip; tiles that differ in nothing but their places run together. They
     # fetch lines of pixels, and then, if their own weights are fresh, those of the tiles to come.
     # weights: unless they are gathered
     cdef Py_ssize_t whole = smaller(count, (s.m - m) // ROWS), base = smaller(m, s.m - ROWS), j = 0
-    cdef bint filled = p.packed
     while j < count:
         t.weights = k.rows + j * gathered_tile()
         if weights != NULL:
@@ -147,11 +155,10 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
     cdef Py_ssize_t tiles = even_length(ceil_div(end - m, ROWS), strip_tiles(s)), first = m, count, i, strip, lines
     cdef Place p
     cdef Strip t
-    cdef bint gathered = scatters_rows(s)
+    cdef bint gathered = scatters_rows(s), kept = keeps_panels(s)
     target -= shift
     t.weight_m, t.weight_step, t.panel = s.weight_m, gathered_tile() if gathered else ROWS * s.weight_m, k.panel
-    if not gathered:
-        list_lines(s, k)
+    list_lines(s, k)
     while first < end:
         count = smaller(tiles, ceil_div(end - first, ROWS))
         spread_biases(s, k, smaller(first, s.m - ROWS), count, bias)
@@ -165,10 +172,15 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
             for strip in range(strips):
                 p = strip_place(s, &r, strip)
                 t.planes = k.planes + p.source
-                lines = set_next(&t, s, k, &r, strip, strips, start, i, depth)
-                if p.packed:
-                    pack_strip(s, k, &r, &p, start + i, t.depth)
-                add_strip(&t, s, k, &p, first, count, lines, strip == 0, i == 0, i + t.depth == depth,
+                if kept:
+                    t.panel = k.panel + (i * strips + strip * t.depth) * width
+                if kept and first > m:
+                    lines = set_next_panel(&t, k)
+                else:
+                    lines = set_next(&t, s, k, &r, strip, strips, start, i, depth)
+                    if p.packed:
+                        pack_strip(s, k, &r, &p, start + i, t.depth, t.panel)
+                add_strip(&t, s, k, &p, first, count, lines, p.packed or (kept and first > m), strip == 0, i == 0, i + t.depth == depth,
                           NULL if gathered else weights, k.sums + strip * width, row, end, r.area, target)
             i += t.depth
         first += count * ROWS

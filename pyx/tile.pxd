@@ -9,7 +9,8 @@
 #             source_at[i]. Starts at the bias.
 #   MORE      as PIXELS, but starts at what c holds: a long sum goes on.
 #   CHANNELS  lanes are channels. a: R places in the source planes, row_at[r] + terms[i].place; b: row terms[i].row of a
-#             packed panel, V vectors wide. Starts at what row out_at[r] of c holds, and is put there.
+#             packed panel, V vectors wide. Starts at what row out_at[r] of c holds, and is put there. Unless V is
+#             1, which leaves no register for it, a line of weights is fetched for each summand, `ahead` of those read.
 #   SUMS      as CHANNELS, but starts at 0 and is added to c at the end: partial sums of a long one.
 #
 # R, V and `kind` are literals wherever tile() is called, and every cdef inline function is forced inline (setup.py), so
@@ -19,7 +20,7 @@
 # last loop of the tile early enough to keep the accumulators off the stack. The sum runs in the order of i, one fused
 # multiply-add at a time: whichever tile computes an output, it has the same bits.
 
-from vector cimport LANES, MAX_ROWS, PANEL, ROWS, ROWS_X1, ROWS_X2, STRIP, WIDE, fetch, real, splat, vec
+from vector cimport LANES, MAX_ROWS, PANEL, ROWS, ROWS_X1, ROWS_X2, STRIP, WIDE, fetch, fetch_far, real, splat, vec
 
 cdef enum Lanes:
     PIXELS
@@ -44,8 +45,8 @@ ctypedef void (*pixel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* we
                               const real* bias, real* c, Py_ssize_t c_row) noexcept nogil
 # count blocks of channel_rows(V) rows, one after the other in row_at and out_at
 ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                                const Term* terms, const real* panel, real* c,
-                                const Py_ssize_t* out_at) noexcept nogil
+                                const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                                Py_ssize_t ahead) noexcept nogil
 
 cdef struct Tiles:
     pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
@@ -57,7 +58,8 @@ cdef struct Tiles:
 cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, Py_ssize_t depth,
                       const real* a, Py_ssize_t a_row, const Py_ssize_t* row_at, const Py_ssize_t* a_at,
                       const real* b, const Py_ssize_t* b_at, const Term* terms,
-                      const real* bias, real* c, Py_ssize_t c_row, const Py_ssize_t* out_at) noexcept nogil:
+                      const real* bias, real* c, Py_ssize_t c_row, const Py_ssize_t* out_at,
+                      Py_ssize_t ahead) noexcept nogil:
     # PIXELS, MORE: a[r * a_row + a_at[i]]  b[b_at[i]]  c (R, V * LANES), c_row apart
     # else:   a[row_at[r] + terms[i].place]  b (., V * LANES)[terms[i].row]  c (., V * LANES)[out_at[r]]
     cdef vec acc[MAX_ROWS][STRIP]
@@ -68,6 +70,8 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
     cdef real factor
     cdef Py_ssize_t _, i, r, v, at
     cdef bint by_pixels = kind == PIXEL_TILE or kind == MORE_TILE
+    cdef const Term* term
+    cdef const Term* last = NULL if by_pixels else terms + depth       # a counter would take another register
     for _ in range(count):
         for r in range(R):
             row[r] = a + r * a_row if by_pixels else a + row_at[r]
@@ -83,17 +87,24 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
                     acc[r][v] = (<const vec*> (c + (out_at[r] * V + v) * LANES))[0]
                 else:
                     acc[r][v] = splat(0)
-        for i in range(depth):
-            at = a_at[i] if by_pixels else terms[i].place
-            place = b + (b_at[i] if by_pixels else terms[i].row * (V * LANES))
+        i, term = 0, terms
+        while i < depth if by_pixels else term != last:
+            place = b + (b_at[i] if by_pixels else term.row * (V * LANES))
+            if kind == CHANNEL_TILE and V > 1:
+                fetch_far(place + ahead)
             for v in range(V):
                 column[v] = (<const vec*> (place + v * LANES))[0]
                 if kind == PIXEL_TILE and R >= 4:
                     fetch(place + (V + v) * LANES)
+            at = a_at[i] if by_pixels else term.place
             for r in range(R):
                 factor = row[r][at]
                 for v in range(V):
                     acc[r][v] = acc[r][v] + factor * column[v]
+            if by_pixels:
+                i += 1
+            else:
+                term += 1
         for r in range(R):
             for v in range(V):
                 out = <vec*> (c + (r * c_row + v * LANES if by_pixels else (out_at[r] * V + v) * LANES))
@@ -112,186 +123,186 @@ cdef inline Py_ssize_t channel_rows(Py_ssize_t vectors) noexcept nogil:
 
 
 cdef inline void channels_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c,
-                             const Py_ssize_t* out_at) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
 
 
 cdef inline void channels_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c,
-                             const Py_ssize_t* out_at) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS_X2, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS_X2, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
 
 
 cdef inline void channels_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c,
-                             const Py_ssize_t* out_at) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS_X1, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS_X1, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
 
 
 cdef inline void sums_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c,
-                             const Py_ssize_t* out_at) noexcept nogil:
-    tile(SUM_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(SUM_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
 
 
 cdef inline void sums_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c,
-                             const Py_ssize_t* out_at) noexcept nogil:
-    tile(SUM_TILE, ROWS_X2, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(SUM_TILE, ROWS_X2, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
 
 
 cdef inline void sums_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c,
-                             const Py_ssize_t* out_at) noexcept nogil:
-    tile(SUM_TILE, ROWS_X1, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at)
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(SUM_TILE, ROWS_X1, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
 
 
 cdef inline void pixels_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_rowsx2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void more_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(MORE_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void more_rowsx2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(MORE_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void more_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(MORE_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_6x4(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 6, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_6x2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 6, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_6x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 6, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_4x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 4, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_4x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 4, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_4x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 4, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_3x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 3, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_3x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 3, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_3x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 3, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_2x4(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 2, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_2x2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 2, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_2x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 2, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_1x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 1, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_1x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 1, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
     tile(PIXEL_TILE, 1, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL)
+         bias, c, c_row, NULL, 0)
 
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:

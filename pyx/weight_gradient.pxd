@@ -167,7 +167,7 @@ cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t c
     for i in range(patches):
         p = k.patches + i
         s.tiles.sums[width // LANES](ceil_div(p.rows, channel_rows(width // LANES)), p.pixels,
-                                     k.planes + start * s.planes.channel, p.row_at, p.terms, panel, sums, p.sum_at)
+                                     k.planes + start * s.planes.channel, p.row_at, p.terms, panel, sums, p.sum_at, 0)
     if chunk == w.chunks - 1:
         unpack_panel(sums, width, dw + k.group * s.weight_group + m * s.weight_m + (k.channel + start) * s.weight_c,
                      s.weight_m, smaller(width, s.m - m), s.weight_at, rows)
