@@ -226,6 +226,12 @@ KERNELS = [
     ),
     Fault(
         "pyx/strips.pxd",
+        "(i * strips + strip * t.depth) * width",
+        "strip * t.depth * width",
+        "later channels find the pixels of the last chunk",
+    ),
+    Fault(
+        "pyx/strips.pxd",
         "(smaller(m + j * ROWS, s.m - ROWS) - base) * LANES",
         "j * ROWS * LANES",
         "tile that moves up keeps its biases",

@@ -77,6 +77,7 @@ TRAPS = [
     conv("long sums over pieces of a row", ic=131, oc=19, size=(1, 1300), kernel=(1, 1), n=2),
     conv("long sums, strided", ic=140, oc=40, size=(21, 23), kernel=(1, 1), stride=(2, 2)),
     conv("long sums, strided, the last pixel read", ic=140, oc=400, size=(27, 25), kernel=(1, 1), stride=(2, 2), n=1),
+    conv("long sums, strided, for many channels", ic=131, oc=350, size=(33, 31), kernel=(1, 1), stride=(2, 2), n=2),
     conv("long sums over short rows, strided", ic=100, oc=333, size=(25, 22), kernel=(1, 1), stride=(3, 3), n=3),
     conv("long sums over pictures smaller than a strip", ic=130, oc=317, size=(3, 10), kernel=(1, 1), n=11),
     conv("grouped", ic=12, oc=9, groups=3, size=(8, 8), pad=(1, 1, 1, 1)),
