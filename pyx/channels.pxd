@@ -112,6 +112,11 @@ cdef inline void pack_kernels(const Sum* s, real* packed, const real* weight, Py
         for r in range(LANES):
             lane_at[r] = smaller(m + v + r, s.m - 1) * s.weight_m
         for c in range(first, last):
+            # No prefetcher follows kernels that are so far apart.
+            k = lane_at[0]
+            while k < lane_at[LANES - 1] + s.weight_m:
+                fetch(weight + (c + 4) * s.weight_c + k)
+                k += LINE
             rows_into_lanes(kernels, weight + c * s.weight_c, lane_at, s.weight_m)
             for k in range(count):
                 (<vec*> (packed + slot[k] + c * step[k] + v))[0] = (<const vec*> (kernels + tap[k] * LANES))[0]

@@ -173,9 +173,10 @@ cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
         cost += 0.25 * s.c * s.v.source * s.h.source
     if not prepacked:
         cost += s.m * s.c * s.v.taps * s.h.taps * packing_cost(s) / images
-    # A single vector of channels is loaded as often as multiplied. With a single tap each summand is in another line.
+    # A single vector of channels is loaded as often as multiplied. A single tap finds each summand in another line;
+    # strips read whole lines.
     return cost + ceil_div(s.m, LANES) * s.c * choose_skips(s, images) * (1.6 if s.m <= LANES else
-                                                                         1.12 if s.v.taps * s.h.taps == 1 else 1)
+                                                                         1.12 if sums_by_chunks(s) else 1)
 
 
 cdef inline double groups_cost(const Sum* s) noexcept nogil:

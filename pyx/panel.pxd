@@ -6,7 +6,7 @@
 # gradient, and write accumulators that hold channels in lanes back to channel-major arrays.
 
 from geometry cimport larger, smaller
-from vector cimport (LANES, MAX_LANES, PIECE, real, stack_pieces, store_between, vec, zip_high, zip_high_pieces,
+from vector cimport (LANES, MAX_LANES, PIECE, fetch, real, stack_pieces, store_between, vec, zip_high, zip_high_pieces,
                      zip_low, zip_low_pieces)
 
 
@@ -119,6 +119,10 @@ cdef inline void pack_panel(real* panel, Py_ssize_t width, const real* source, P
     if stride == 1:
         # The lanes are neighbours already.
         for i in range(depth):
+            r = 0
+            while r < width:
+                fetch(source + at[smaller(i + 8, depth - 1)] + r)
+                r += LANES
             r = 0
             while r < width and source + at[i] + r + LANES <= end:
                 (<vec*> (panel + i * width + r))[0] = (<const vec*> (source + at[i] + r))[0]
