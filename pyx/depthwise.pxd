@@ -17,7 +17,7 @@
 from geometry cimport ceil_div, larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
 from scaling cimport scale_block, scale_t
-from vector cimport LANES, evens, fetch, held, keep, lanes_inside, odds, real, splat, vec
+from vector cimport LANES, evens, fetch, held, keep, lanes_inside, odds, real, splat, store_lanes, vec
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -33,7 +33,6 @@ cdef struct DepthScratch:
     real* masks             # [strips at an edge][K][LANES]
     real* all               # [K][LANES] the mask of no edge
     real* windows           # [rows of a tile][window] copies of what lies at the ends of the array
-    real* spill             # [TALL][LANES] rows narrower than a vector, when nothing of this task follows them
     scale_t scale           # a function of its own, see tile.pxd
     real* scaled            # [BEFORE + rows of a band + window] rows of the source
 
@@ -98,7 +97,6 @@ cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noex
     cdef vec* mask
     k.zeros = <real*> carve(carver, window(), sizeof(real))
     k.windows = <real*> carve(carver, (2 * TALL + MAX_DEPTH) * window(), sizeof(real))
-    k.spill = <real*> carve(carver, TALL * LANES, sizeof(real))
     k.scaled = <real*> carve(carver, BEFORE + source_rows(s, scaled_rows(s)) * s.h.source + window(), sizeof(real))
     # At most so many strips reach beyond one end or the other.
     k.masks = <real*> carve(carver, 2 * (MAX_DEPTH // LANES + 2) * K * LANES, sizeof(real))
@@ -124,13 +122,12 @@ cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noex
 cdef inline void depth_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, const DepthChannel* c, const real* x,
                             Py_ssize_t pitch, Py_ssize_t top, Py_ssize_t height, const real* masks, real* y,
                             Py_ssize_t full) noexcept nogil:
-    # R rows of a strip of LANES targets; x is where row `top` of a picture of `height` rows is read first. Rows from
-    # `full` on go to the spill.  K, the stride S, R and edge are literals
+    # R rows of a strip of LANES targets; x is where row `top` of a picture of `height` rows is read first. Of rows from
+    # `full` on, which are narrower, no lanes beyond are stored.  K, the stride S, R and edge are literals
     cdef vec acc[TALL]
     cdef vec column, low, high
     cdef const real* line
     cdef const real* zeros = c.scratch.zeros
-    cdef real* to
     cdef Py_ssize_t r, j, q
     for r in range(R):
         acc[r] = splat(c.bias)
@@ -150,8 +147,10 @@ cdef inline void depth_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge,
                 if 0 <= j - r * S < K:
                     acc[r] = acc[r] + c.weights[(j - r * S) * K + q] * column
     for r in range(R):
-        to = y + r * c.columns if r < full else c.scratch.spill + r * LANES
-        (<vec*> to)[0] = acc[r]
+        if r < full:
+            (<vec*> (y + r * c.columns))[0] = acc[r]
+        else:
+            store_lanes(y + r * c.columns, acc[r], c.columns)
 
 
 cdef inline void fetch_rows(const real* first, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t S) noexcept nogil:
@@ -180,7 +179,7 @@ cdef inline void copy_windows(const DepthChannel* c, Py_ssize_t rows, Py_ssize_t
 cdef inline void depth_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const DepthChannel* c,
                             Py_ssize_t row) noexcept nogil:
     # R rows of a channel, strip by strip, the last one moved left to end with the row.
-    cdef Py_ssize_t top = c.top + row * S, tile_top, height, pitch, full = R, at = 0, column, left, i, j
+    cdef Py_ssize_t top = c.top + row * S, tile_top, height, pitch, full = R, at = 0, column, left
     cdef Py_ssize_t first = larger(top, 0), last = smaller(top + (R - 1) * S + K, c.height) - 1
     cdef const real* masks = c.scratch.masks
     cdef const real* x
@@ -203,9 +202,6 @@ cdef inline void depth_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dept
         else:
             depth_tile(K, S, R, True, c, x, pitch, tile_top, height, masks, y, full)
             masks += K * LANES
-        for i in range(full, R):
-            for j in range(c.columns):
-                y[i * c.columns + j] = c.scratch.spill[i * LANES + j]
         at += LANES
 
 
@@ -266,9 +262,9 @@ cdef inline bint run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first
     # target (n, groups * m, v.target, h.target)
     cdef DepthChannel c
     cdef Py_ssize_t K = s.h.taps, area = s.v.source * s.h.source, target_area = s.v.target * s.h.target
-    cdef Py_ssize_t _, band = first % s.row_bands, plane = first // s.row_bands, group = plane % s.groups, m, i, j
+    cdef Py_ssize_t _, band = first % s.row_bands, plane = first // s.row_bands, group = plane % s.groups, m, i
     cdef Py_ssize_t row
-    cdef bint finite = True
+    cdef bint finite = True, flipped = s.h.tap[0].shift > 0     # the kernel, against the order of the source
     cdef const real* w
     cdef depth_channel_t serve = choose_depth_channel(K, s.h.pace)
     c.height, c.width, c.columns, c.left, c.scratch = s.v.source, s.h.source, s.h.target, s.h.origin, k
@@ -281,9 +277,8 @@ cdef inline bint run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first
             finite = scale_rows(s, &c) and finite
         for m in range(s.m):
             w = weight + group * s.weight_group + m * s.weight_m
-            for i in range(K):
-                for j in range(K):
-                    c.weights[s.v.tap[i].shift * K + s.h.tap[j].shift] = w[s.v.tap[i].kernel * K + s.h.tap[j].kernel]
+            for i in range(K * K):
+                c.weights[i] = w[K * K - 1 - i] if flipped else w[i]
             c.bias = bias[group * s.m + m]
             c.y = target + (plane * s.m + m) * target_area + row * s.h.target
             serve(&c)

@@ -105,7 +105,7 @@ cdef inline Sizes survey(const real* a, Py_ssize_t size, Py_ssize_t vectors) noe
     cdef integer met = 0, most = 0
     cdef integer room[2 * MAX_LANES]
     cdef Sizes s
-    for i in range(count + 1):
+    for i in range(count + (size % LANES > 0)):
         if i < count:
             number = size_of((<const bits*> (a + <Py_ssize_t> (i * step) * LANES))[0])
         else:

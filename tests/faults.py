@@ -156,7 +156,10 @@ KERNELS = [
         "pyx/tile.pxd", "acc[r][v] = splat(bias[r])", "acc[r][v] = splat(bias[0])", "bias of the first channel for all"
     ),
     Fault(
-        "pyx/tile.pxd", "        for i in range(depth):\n", "        for i in range(depth - 1):\n", "last tap left out"
+        "pyx/tile.pxd",
+        "NULL if by_pixels else terms + depth  ",
+        "NULL if by_pixels else terms + depth - 1  ",
+        "last tap left out"
     ),
     Fault(
         "pyx/tile.pxd",
