@@ -113,6 +113,14 @@ cdef inline double strips_cost(const Sum* s) noexcept nogil:
     return s.c * s.v.taps * s.h.taps * vectors * (s.m + 4.0 * sets * pieces / PANEL)
 
 
+cdef inline double scattered_cost(const Sum* s, Py_ssize_t places) noexcept nogil:
+    # Cycles per weight of a gradient on its way from memory. Of a matrix, the column that a tile reads shares few sets
+    # of a cache: where there are many, it leaves it before the next strip.
+    if s.weight_m > 1:
+        return 1.9
+    return 3.0 if is_far(s) and places > LANES else 0.5
+
+
 cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     # PIXELS: what choose_lanes() compares.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), bands
@@ -125,7 +133,7 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     if s.weight_m < s.weight_c and not is_merged(s):
         # Scattered ones again for each band, where they don't stay near.
         bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) and s.weight_m > 1 else 1
-        by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * (0.5 if s.weight_m == 1 else 1.9)
+        by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * scattered_cost(s, places)
     by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
     by_pixels += (sources * s.v.residues * s.h.residues / (s.v.step * s.h.step)
                   * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2))
