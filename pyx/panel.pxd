@@ -117,7 +117,7 @@ cdef inline void pack_panel(real* panel, Py_ssize_t width, const real* source, P
     # Numbers from `end` on are not read.
     cdef Py_ssize_t i = 0, r, j, run
     if stride == 1:
-        # The lanes are neighbours already.
+        # The lanes are neighbours already; the rows lie too far apart for a prefetcher.
         for i in range(depth):
             r = 0
             while r < width:

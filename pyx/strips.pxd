@@ -72,8 +72,8 @@ cdef inline Py_ssize_t set_next_panel(Strip* t, const Block* k) noexcept nogil:
 
 
 cdef inline void list_lines(const Sum* s, const Block* k) noexcept nogil:
-    # Lines that tiles fetch, as many as one has summands: those of a panel, in k.line_at, and unless weights are gathered
-    # those of the next two tiles' weights, in k.row_at.
+    # Lines that tiles fetch, as many as one has summands: those of a panel, in k.line_at, and unless weights are
+    # gathered those of the next two tiles' weights, in k.row_at.
     cdef Py_ssize_t i
     for i in range(STRIP_CHUNK):
         k.line_at[i] = i * LINE
@@ -180,7 +180,8 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                     lines = set_next(&t, s, k, &r, strip, strips, start, i, depth)
                     if p.packed:
                         pack_strip(s, k, &r, &p, start + i, t.depth, t.panel)
-                add_strip(&t, s, k, &p, first, count, lines, p.packed or (kept and first > m), strip == 0, i == 0, i + t.depth == depth,
-                          NULL if gathered else weights, k.sums + strip * width, row, end, r.area, target)
+                add_strip(&t, s, k, &p, first, count, lines, p.packed or (kept and first > m), strip == 0, i == 0,
+                          i + t.depth == depth, NULL if gathered else weights, k.sums + strip * width, row, end,
+                          r.area, target)
             i += t.depth
         first += count * ROWS

@@ -159,7 +159,7 @@ KERNELS = [
         "pyx/tile.pxd",
         "NULL if by_pixels else terms + depth  ",
         "NULL if by_pixels else terms + depth - 1  ",
-        "last tap left out"
+        "last tap left out",
     ),
     Fault(
         "pyx/tile.pxd",
