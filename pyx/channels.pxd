@@ -16,12 +16,11 @@ from plan cimport (CHUNK, MOST_TAPS, SOURCE_BYTES, Sum, block_start, is_merged, 
 from runs cimport MAX_RUNS, Run, list_runs
 from tile cimport CHANNELS, Term, channel_rows
 from vector cimport LANES, MAX_LANES, TABLE_ROWS, fetch, fetch_far, real, store_lanes, vec
-from workspace cimport CACHE_LINE
+from workspace cimport LINE
 
 cdef enum:
     PANEL_LANES = 48        # the most of any level
     BURST = 16              # cache lines that are fetched at once
-    LINE = CACHE_LINE // sizeof(real)       # numbers of one
 
 cdef struct Ahead:
     # Which pixels are to be fetched of those that the next chunk of the sum reads.

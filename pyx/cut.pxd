@@ -7,7 +7,7 @@ from plan cimport (COPY_BYTES, MAX_PIXELS, PLANE_BYTES, SEVERAL, SOURCE_BYTES, S
 from plane cimport needs_copy, read_source, shape_planes
 from tile cimport CHANNELS, PIXELS
 from vector cimport LANES, PANEL, ROWS, STRIP, real
-from workspace cimport CACHE_LINE
+from workspace cimport LINE
 
 
 cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t least) noexcept nogil:
@@ -84,7 +84,7 @@ cdef inline bint scatters_rows(const Sum* s) noexcept nogil:
 cdef inline Py_ssize_t gathered_tile() noexcept nogil:
     # Distance of the weights of two tiles, where they are gathered: a line more than the 4 KiB that a tile has, which
     # would put all tiles' weights of a summand into the same set of the first-level cache.
-    return STRIP_CHUNK * ROWS + CACHE_LINE // <Py_ssize_t> sizeof(real)
+    return STRIP_CHUNK * ROWS + LINE
 
 
 cdef inline Py_ssize_t strip_weights(const Sum* s) noexcept nogil:

@@ -18,12 +18,11 @@ from geometry cimport ceil_div, larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
 from scaling cimport scale_block, scale_t
 from vector cimport LANES, evens, fetch, held, keep, lanes_inside, odds, real, splat, store_lanes, vec
-from workspace cimport Carver, carve
+from workspace cimport LINE, Carver, carve
 
 cdef enum:
     TALL = 7                # rows of a tile
     LOW = 4                 # of a shorter one, also for the largest kernel, whose weights need registers too
-    LINE = 64               # bytes of a cache
     BEFORE = 32             # numbers before those that are scaled, where a tile may read: whole lines
     SCALED_BYTES = 32 * 1024        # of the rows that a band reads and writes, if they are scaled ...
     SCALED_ROWS = 28        # ... and so many times a number of rows: whole tiles
@@ -157,7 +156,7 @@ cdef inline void fetch_rows(const real* first, Py_ssize_t pitch, Py_ssize_t rows
     # What a strip of the next tile reads (S is a literal), or whatever lies there: no prefetcher follows so many rows.
     # (Where a vector is a cache line; it was not measured elsewhere.)
     cdef Py_ssize_t _, q
-    if LANES * <Py_ssize_t> sizeof(real) < LINE:
+    if LANES < LINE:
         return
     for _ in range(rows):
         for q in range(S):

@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 
 from geometry cimport Axis, larger, smaller, span, within_source
 from vector cimport LANES, STRIP, evens, held, real, splat, vec
-from workspace cimport CACHE_LINE
+from workspace cimport LINE
 
 cdef struct Planes:
     bint copied
@@ -49,10 +49,10 @@ cdef inline void shape_planes(Planes* planes, const Axis* v, const Axis* h, Py_s
     planes.plane = planes.rows * planes.columns
     planes.channel = planes.plane * larger(v.residues * h.residues, 1)
     if thrashes(planes.channel):
-        planes.channel += CACHE_LINE // <Py_ssize_t> sizeof(real)
+        planes.channel += LINE
     planes.image = planes.channel * channels
     if thrashes(planes.image):
-        planes.image += CACHE_LINE // <Py_ssize_t> sizeof(real)
+        planes.image += LINE
 
 
 cdef inline size_t planes_size(const Planes* planes, Py_ssize_t images) noexcept nogil:

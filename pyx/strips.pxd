@@ -14,10 +14,7 @@ from plan cimport STRIP_CHUNK, Sum
 from strip_place cimport Place, Rows, line_lead, pack_strip, pixel_source, rows_of, strip_place, strip_start
 from strip_tile cimport Strip
 from vector cimport LANES, PANEL, ROWS, real, splat, store_lanes, vec
-from workspace cimport CACHE_LINE
-
-cdef enum:
-    LINE = CACHE_LINE // sizeof(real)       # numbers of a cache line
+from workspace cimport LINE
 
 
 cdef inline void write_sums(const Sum* s, const real* sums, const Place* p, Py_ssize_t area,
@@ -155,12 +152,13 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
     cdef Py_ssize_t tiles = even_length(ceil_div(end - m, ROWS), strip_tiles(s)), first = m, count, i, strip, lines
     cdef Place p
     cdef Strip t
-    cdef bint gathered = scatters_rows(s), kept = keeps_panels(s)
+    cdef bint gathered = scatters_rows(s), kept = keeps_panels(s), found
     target -= shift
     t.weight_m, t.weight_step, t.panel = s.weight_m, gathered_tile() if gathered else ROWS * s.weight_m, k.panel
     list_lines(s, k)
     while first < end:
         count = smaller(tiles, ceil_div(end - first, ROWS))
+        found = kept and first > m      # the panels, as the first channels left them
         spread_biases(s, k, smaller(first, s.m - ROWS), count, bias)
         i = 0
         while i < depth:
@@ -174,13 +172,13 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                 t.planes = k.planes + p.source
                 if kept:
                     t.panel = k.panel + (i * strips + strip * t.depth) * width
-                if kept and first > m:
+                if found:
                     lines = set_next_panel(&t, k)
                 else:
                     lines = set_next(&t, s, k, &r, strip, strips, start, i, depth)
                     if p.packed:
                         pack_strip(s, k, &r, &p, start + i, t.depth, t.panel)
-                add_strip(&t, s, k, &p, first, count, lines, p.packed or (kept and first > m), strip == 0, i == 0,
+                add_strip(&t, s, k, &p, first, count, lines, p.packed or found, strip == 0, i == 0,
                           i + t.depth == depth, NULL if gathered else weights, k.sums + strip * width, row, end,
                           r.area, target)
             i += t.depth

@@ -3,8 +3,11 @@
 # A driver walks its plan twice with the same code: once with a null base, which only adds up the bytes, and once with
 # the block that many bytes asked for. Pieces start on cache-line boundaries.
 
+from vector cimport real
+
 cdef enum:
     CACHE_LINE = 64
+    LINE = CACHE_LINE // sizeof(real)       # numbers of one
 
 cdef struct Carver:
     char* base
