@@ -134,6 +134,10 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
         # Scattered ones again for each band, where they don't stay near.
         bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) and s.weight_m > 1 else 1
         by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * scattered_cost(s, places)
+    elif is_far(s) and not is_merged(s):
+        # Others too come from afar for each band, but in order.
+        bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1)
+        by_pixels += bands * 0.5 * s.m * s.c * s.v.taps * s.h.taps
     by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
     by_pixels += (sources * s.v.residues * s.h.residues / (s.v.step * s.h.step)
                   * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2))

@@ -4,10 +4,12 @@
 #
 # The first tile of a panel fills it: it reads the pixels where they are in the planes, and stores them on its way. The
 # others fetch what comes next, a cache line for each summand, which costs nothing beside the multiply-adds: pixels of
-# the next panel (no prefetcher follows rows that are a picture apart), or weights of the next tiles. All of them fetch
+# the next panel (no prefetcher follows rows that are a picture apart), or weights of the next tiles. Two lines cost a
+# little, and serve where there are few tiles. All of them fetch
 # the lines that are written at their end, a row after the other: stores wait for lines one by one.
 
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, fetch_far, fetch_own, real, vec
+from workspace cimport LINE
 
 cdef struct Strip:
     # The operands of `count` tiles of ROWS channels by V vectors, from one channel to the next.
@@ -20,6 +22,7 @@ cdef struct Strip:
     real* panel                     # [depth][V vectors]
     const real* next
     Py_ssize_t next_step            # between tiles
+    Py_ssize_t lines                # that a tile fetches there for each summand: 1, or for PANEL vectors 2
     const Py_ssize_t* next_at       # [depth] offset from `next` of what to fetch
     const real* start               # [count * ROWS][V vectors], start_row and start_vector apart
     Py_ssize_t start_row, start_vector
@@ -30,11 +33,11 @@ cdef struct Strip:
 ctypedef void (*strip_tile_t)(const Strip* s) noexcept nogil
 
 cdef struct StripTiles:
-    strip_tile_t first[4]           # [V]
-    strip_tile_t later[4]
+    strip_tile_t tile[3][4]         # [lines, 0 for the first of a panel][V]
 
 
-cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept nogil:
+cdef inline void strip_tile(Py_ssize_t lines, Py_ssize_t V, const Strip* s) noexcept nogil:
+    cdef bint first = lines == 0
     cdef vec acc[MAX_ROWS][3]
     cdef vec column[3]
     cdef const real* place
@@ -61,8 +64,8 @@ cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept n
                 column[v] = (<const vec*> (place + v * LANES))[0]
                 if first:
                     (<vec*> (panel + i * (V * LANES) + v * LANES))[0] = column[v]
-            if not first:
-                fetch_far(next + source_at[i])
+            for v in range(lines):
+                fetch_far(next + source_at[i] + v * LINE)
             fetch_own(written + i % ROWS * c_row + i // ROWS % (V + 1) * LANES)
             rows = weights + weight_at[i]
             for r in range(ROWS):
@@ -80,29 +83,34 @@ cdef inline void strip_tile(bint first, Py_ssize_t V, const Strip* s) noexcept n
 
 
 cdef inline void first_rowsx3(const Strip* s) noexcept nogil:
-    strip_tile(True, 3, s)
+    strip_tile(0, 3, s)
 
 
 cdef inline void first_rowsx2(const Strip* s) noexcept nogil:
-    strip_tile(True, 2, s)
+    strip_tile(0, 2, s)
 
 
 cdef inline void first_rowsx1(const Strip* s) noexcept nogil:
-    strip_tile(True, 1, s)
+    strip_tile(0, 1, s)
 
 
 cdef inline void later_rowsx3(const Strip* s) noexcept nogil:
-    strip_tile(False, 3, s)
+    strip_tile(1, 3, s)
 
 
 cdef inline void later_rowsx2(const Strip* s) noexcept nogil:
-    strip_tile(False, 2, s)
+    strip_tile(1, 2, s)
 
 
 cdef inline void later_rowsx1(const Strip* s) noexcept nogil:
-    strip_tile(False, 1, s)
+    strip_tile(1, 1, s)
+
+
+cdef inline void eager_rows(const Strip* s) noexcept nogil:
+    strip_tile(2, PANEL, s)
 
 
 cdef inline void list_strip_tiles(StripTiles* t) noexcept nogil:
-    t.first[3], t.first[2], t.first[1] = first_rowsx3, first_rowsx2, first_rowsx1
-    t.later[3], t.later[2], t.later[1] = later_rowsx3, later_rowsx2, later_rowsx1
+    t.tile[0][3], t.tile[0][2], t.tile[0][1] = first_rowsx3, first_rowsx2, first_rowsx1
+    t.tile[1][3], t.tile[1][2], t.tile[1][1] = later_rowsx3, later_rowsx2, later_rowsx1
+    t.tile[2][PANEL] = eager_rows

@@ -51,20 +51,23 @@ cdef inline void gather_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssiz
 
 
 cdef inline Py_ssize_t set_next(Strip* t, const Sum* s, const Block* k, const Rows* r, Py_ssize_t strip,
-                                Py_ssize_t strips, Py_ssize_t start, Py_ssize_t i, Py_ssize_t depth) noexcept nogil:
+                                Py_ssize_t strips, Py_ssize_t tiles, Py_ssize_t start, Py_ssize_t i,
+                                Py_ssize_t depth) noexcept nogil:
     # What comes after chunk i of a strip: the next strip, or the first one of the next chunk. (A shorter chunk is
-    # fetched with some summands before it.) Returns how many lines of each summand it takes, as far as its image goes.
+    # fetched with some summands before it.) Returns how many tiles it takes, as far as its image goes.
     cdef Py_ssize_t next = strip + 1 if strip + 1 < strips else 0, width = PANEL * LANES
     cdef Py_ssize_t first = strip_start(r, next), image = first // r.area, source = pixel_source(r, first)
     cdef Py_ssize_t last = smaller(smaller(first + width, r.positions), (image + 1) * r.area) - 1
-    t.next, t.next_step = k.planes + source, LINE
+    cdef Py_ssize_t lines = (pixel_source(r, last) - source) // LINE + 2
+    t.lines = 2 if tiles <= lines else 1
+    t.next, t.next_step = k.planes + source, t.lines * LINE
     t.next_at = s.source_at + start + (i if next else smaller(i + t.depth, depth - t.depth))
-    return (pixel_source(r, last) - source) // LINE + 2
+    return ceil_div(lines, t.lines)
 
 
 cdef inline Py_ssize_t set_next_panel(Strip* t, const Block* k) noexcept nogil:
     # The same where panels were kept, one behind the other.
-    t.next, t.next_at, t.next_step = t.panel + t.depth * (PANEL * LANES), k.line_at, t.depth * LINE
+    t.lines, t.next, t.next_at, t.next_step = 1, t.panel + t.depth * (PANEL * LANES), k.line_at, t.depth * LINE
     return ceil_div(PANEL * LANES, LINE)
 
 
@@ -102,10 +105,7 @@ cdef inline void add_tiles(Strip* t, const Sum* s, const Place* p, Py_ssize_t m,
     if direct:
         t.c, t.c_row = target + m * target_m + p.target, target_m
         t.written = t.c
-    if filled:
-        s.strip_tiles.later[p.V](t)
-    else:
-        s.strip_tiles.first[p.V](t)
+    s.strip_tiles.tile[0 if not filled else t.lines if p.V == PANEL else 1][p.V](t)
     if ends and not direct:
         for r in range(m - first, smaller(ROWS, end - first)):
             write_sums(s, sums + r * row, p, area, target + (first + r) * target_m)
@@ -123,7 +123,7 @@ cdef inline void add_strip(Strip* t, const Sum* s, const Block* k, const Place* 
         if weights != NULL:
             t.weights = weights + smaller(m + j * ROWS, s.m - ROWS) * s.weight_m
         if lines == 0:
-            t.next_step = 0
+            t.lines, t.next_step = 1, 0
             if fresh and weights != NULL:
                 t.next, t.next_step = t.weights + t.weight_step + t.weight_at[0], t.weight_step
                 t.next_at = k.row_at
@@ -175,7 +175,7 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                 if found:
                     lines = set_next_panel(&t, k)
                 else:
-                    lines = set_next(&t, s, k, &r, strip, strips, start, i, depth)
+                    lines = set_next(&t, s, k, &r, strip, strips, count, start, i, depth)
                     if p.packed:
                         pack_strip(s, k, &r, &p, start + i, t.depth, t.panel)
                 add_strip(&t, s, k, &p, first, count, lines, p.packed or found, strip == 0, i == 0,
