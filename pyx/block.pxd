@@ -1,11 +1,11 @@
-# What one task of forward and input gradient works on, and the scratch memory of its thread.
+# What one task of forward and input gradient works on and where it writes, and the scratch memory of its thread.
 #
 # A task is (image block, group, row band, column band, part of the output channels). Tasks write disjoint parts of the
 # target.
 
 from geometry cimport larger, smaller
 from cut cimport most_pixels, panel_rows, strip_biases, strip_numbers, strip_weights
-from plan cimport CHUNK, STRIP_CHUNK, Sum
+from plan cimport CHUNK, STRIP_CHUNK, Sum, is_merged
 from plane cimport planes_size
 from runs cimport MAX_RUNS
 from tile cimport CHANNELS, Term
@@ -83,3 +83,22 @@ cdef inline void locate(Block* b, const Sum* s, Py_ssize_t task) noexcept nogil:
     b.images = smaller(s.images, s.n - b.image)
     b.first_block = part * s.m_blocks // s.m_parts
     b.last_block = (part + 1) * s.m_blocks // s.m_parts
+
+
+cdef inline Py_ssize_t target_place(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t b, Py_ssize_t image,
+                                    Py_ssize_t row) noexcept nogil:
+    # Of the first pixel in a row of the block.
+    return (image * s.target_image + (a + (k.row + row) * s.v.spacing) * s.h.target + b + k.column * s.h.spacing)
+
+
+cdef inline real* target_row(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t m, Py_ssize_t image,
+                             Py_ssize_t row, real* target) noexcept nogil:
+    # The row of the target that channel m of pass a writes from a row of the block, or NULL.
+    # target: channel 0 of the group in the block's first image
+    cdef Py_ssize_t channel = m, y = (k.row + row) * s.v.spacing + a - s.v.offset
+    if is_merged(s):
+        channel = m // (s.v.phases * s.h.phases)
+        y += m // s.h.phases - channel * s.v.phases
+    if not 0 <= y < s.v.target:
+        return NULL
+    return target + image * s.target_image + (channel * s.v.target + y) * s.h.target

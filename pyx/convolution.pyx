@@ -10,7 +10,7 @@ cimport numpy as cnp
 
 from bias_gradient cimport sum_channels
 from block cimport Block, carve_block, locate
-from channels cimport pack_weights
+from channels_pack cimport pack_weights
 from correlation cimport run_task
 from depthwise cimport DepthScratch, carve_depth, cut_scaled, run_depth_tasks
 from depthwise_walk cimport DepthWalk, carve_depth_walk, run_depth_walk

@@ -4,15 +4,16 @@
 # every position of the band while the planes stay in L2. What is here has pixels in the lanes; channels.pxd has the
 # other way.
 
-from block cimport Block
-from channels cimport channel_pass, target_place, target_row
+from block cimport Block, target_place, target_row
+from channels cimport channel_pass
 from geometry cimport inside, larger, positions, smaller, taps_of_pass
 from pairs cimport pair_pass
 from panel cimport zip_rows
 from plan cimport PAGES, Sum, first_channel, is_merged, pass_start, pass_taps, rows_stand_alone
 from plane cimport open_planes
 from strips cimport add_strips
-from tile cimport CHANNELS, narrower, pixel_tile_t, row_count, widest
+from tile cimport CHANNELS
+from tiles cimport narrower, pixel_tile_t, row_count, widest
 from vector cimport LANES, ROWS, STRIP, real, store_lanes, vec
 
 

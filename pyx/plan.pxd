@@ -9,7 +9,8 @@ from geometry cimport (Axis, Geometry, Tap, forward_axis, input_axis, larger, me
                        positions, smaller, taps_of_pass)
 from plane cimport Planes, needs_copy
 from strip_tile cimport StripTiles
-from tile cimport CHANNELS, Lanes, Tiles
+from tile cimport CHANNELS, Lanes
+from tiles cimport Tiles
 from vector cimport LANES, ROWS, real
 from workspace cimport Carver, carve
 

@@ -10,7 +10,8 @@ from pairs cimport PAIRS, fill_pairs
 from plan cimport (Sum, can_merge, can_pair, carve_tables, describe_forward, describe_input_gradient, fill_tables,
                    is_depthwise, is_spread, sums_by_chunks)
 from strip_tile cimport list_strip_tiles
-from tile cimport CHANNELS, GROUPS, PIXELS, list_tiles
+from tile cimport CHANNELS, GROUPS, PIXELS
+from tiles cimport list_tiles
 from vector cimport real
 from walk_plan cimport WalkPlan, choose_walk_lanes, cut_walk, exchange, is_matrix_product
 from workspace cimport Carver

@@ -17,6 +17,16 @@ from vector cimport LANES, PANEL, ROWS, real, splat, store_lanes, vec
 from workspace cimport LINE
 
 
+cdef struct Chunk:
+    # A chunk of the sums of a task, for the tiles of channels that wait together.
+    const real* weights         # NULL where they are gathered
+    bint begins, ends           # whether it is the first one, the last one
+    Py_ssize_t row              # distance of the sums of two channels, k.sums [channels][pixels of all strips]
+    Py_ssize_t end              # of the output channels
+    Py_ssize_t area             # pixels of an image in the block
+    real* target
+
+
 cdef inline void write_sums(const Sum* s, const real* sums, const Place* p, Py_ssize_t area,
                             real* target) noexcept nogil:
     # One channel of a strip.  target: of the first image
@@ -89,54 +99,49 @@ cdef inline void spread_biases(const Sum* s, const Block* k, Py_ssize_t m, Py_ss
         (<vec*> (k.biases + r * LANES))[0] = splat(bias[m + r])
 
 
-cdef inline void add_tiles(Strip* t, const Sum* s, const Place* p, Py_ssize_t m, bint begins, bint ends, bint filled,
-                           const real* biases, real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t area,
-                           real* target) noexcept nogil:
-    # A chunk of t.count tiles of channels, from m on or some before it, and a strip: of one tile if sums don't go where
-    # they belong.
-    # begins, ends: whether it is their first chunk, their last  filled: whether the panel is
-    # sums [ROWS][V vectors], row apart, which only a chunk between them needs  biases: of the first tile
+cdef inline void add_tiles(Strip* t, const Sum* s, const Chunk* c, const Place* p, Py_ssize_t m, bint filled,
+                           const real* biases, real* sums) noexcept nogil:
+    # t.count tiles of channels, from m on or some before it, and a strip: one tile if sums don't go where they belong.
+    # filled: whether the panel is  biases: of the first tile
+    # sums [ROWS][V vectors], c.row apart, which only a chunk between the first and the last needs
     cdef Py_ssize_t first = smaller(m, s.m - ROWS), target_m = s.v.target * s.h.target, r
-    cdef bint direct = ends and not p.split and first == m
-    t.start, t.start_row, t.start_vector = sums, row, LANES
-    if begins:
+    cdef bint direct = c.ends and not p.split and first == m
+    t.start, t.start_row, t.start_vector = sums, c.row, LANES
+    if c.begins:
         t.start, t.start_row, t.start_vector = biases, LANES, 0
-    t.c, t.c_row, t.written = sums, row, sums + ROWS * row
+    t.c, t.c_row, t.written = sums, c.row, sums + ROWS * c.row
     if direct:
-        t.c, t.c_row = target + m * target_m + p.target, target_m
+        t.c, t.c_row = c.target + m * target_m + p.target, target_m
         t.written = t.c
     s.strip_tiles.tile[0 if not filled else t.lines if p.V == PANEL else 1][p.V](t)
-    if ends and not direct:
-        for r in range(m - first, smaller(ROWS, end - first)):
-            write_sums(s, sums + r * row, p, area, target + (first + r) * target_m)
+    if c.ends and not direct:
+        for r in range(m - first, smaller(ROWS, c.end - first)):
+            write_sums(s, sums + r * c.row, p, c.area, c.target + (first + r) * target_m)
 
 
-cdef inline void add_strip(Strip* t, const Sum* s, const Block* k, const Place* p, Py_ssize_t m, Py_ssize_t count,
-                           Py_ssize_t lines, bint filled, bint fresh, bint begins, bint ends, const real* weights,
-                           real* sums, Py_ssize_t row, Py_ssize_t end, Py_ssize_t area, real* target) noexcept nogil:
-    # A chunk of `count` tiles, from m on, and a strip; tiles that differ in nothing but their places run together. They
-    # fetch lines of pixels, and then, if their own weights are fresh, those of the tiles to come.
-    # weights: unless they are gathered
+cdef inline void add_strip(Strip* t, const Sum* s, const Block* k, const Chunk* c, const Place* p, Py_ssize_t m,
+                           Py_ssize_t count, Py_ssize_t ahead, bint filled, bint fresh, real* sums) noexcept nogil:
+    # `count` tiles, from m on, and a strip; tiles that differ in nothing but their places run together. The first
+    # `ahead` of them fetch pixels, later ones, if their own weights are fresh, those of the tiles to come.
     cdef Py_ssize_t whole = smaller(count, (s.m - m) // ROWS), base = smaller(m, s.m - ROWS), j = 0
     while j < count:
         t.weights = k.rows + j * gathered_tile()
-        if weights != NULL:
-            t.weights = weights + smaller(m + j * ROWS, s.m - ROWS) * s.weight_m
-        if lines == 0:
+        if c.weights != NULL:
+            t.weights = c.weights + smaller(m + j * ROWS, s.m - ROWS) * s.weight_m
+        if ahead == 0:
             t.lines, t.next_step = 1, 0
-            if fresh and weights != NULL:
+            if fresh and c.weights != NULL:
                 t.next, t.next_step = t.weights + t.weight_step + t.weight_at[0], t.weight_step
                 t.next_at = k.row_at
         t.count = 1
-        if filled and j < whole and not (ends and p.split):
-            t.count = smaller(whole - j, lines) if lines else whole - j
-        add_tiles(t, s, p, m + j * ROWS, begins, ends, filled,
-                  k.biases + (smaller(m + j * ROWS, s.m - ROWS) - base) * LANES, sums + j * ROWS * row, row, end, area,
-                  target)
+        if filled and j < whole and not (c.ends and p.split):
+            t.count = smaller(whole - j, ahead) if ahead else whole - j
+        add_tiles(t, s, c, p, m + j * ROWS, filled, k.biases + (smaller(m + j * ROWS, s.m - ROWS) - base) * LANES,
+                  sums + j * ROWS * c.row)
         j += t.count
         if filled:
             t.next += t.count * t.next_step
-            lines -= smaller(t.count, lines)
+            ahead -= smaller(t.count, ahead)
         filled = True
 
 
@@ -148,12 +153,14 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
     cdef Py_ssize_t lead = line_lead(s, k, target), shift = lead if k.column else 0, width = PANEL * LANES
     cdef Py_ssize_t later = lead if k.column + columns < positions(&s.h, 0) else 0      # pixels left to the next block
     cdef Rows r = rows_of(s, k, rows, columns + shift - later, 0 if k.column else lead, shift)
-    cdef Py_ssize_t strips = ceil_div(r.positions + r.lead, width), row = strips * width
-    cdef Py_ssize_t tiles = even_length(ceil_div(end - m, ROWS), strip_tiles(s)), first = m, count, i, strip, lines
+    cdef Py_ssize_t strips = ceil_div(r.positions + r.lead, width)
+    cdef Py_ssize_t tiles = even_length(ceil_div(end - m, ROWS), strip_tiles(s)), first = m, count, i, strip, ahead
     cdef Place p
     cdef Strip t
+    cdef Chunk c
     cdef bint gathered = scatters_rows(s), kept = keeps_panels(s), found
-    target -= shift
+    c.weights, c.target = NULL if gathered else weights, target - shift
+    c.row, c.end, c.area = strips * width, end, r.area
     t.weight_m, t.weight_step, t.panel = s.weight_m, gathered_tile() if gathered else ROWS * s.weight_m, k.panel
     list_lines(s, k)
     while first < end:
@@ -163,6 +170,7 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
         i = 0
         while i < depth:
             t.depth = smaller(STRIP_CHUNK, depth - i)
+            c.begins, c.ends = i == 0, i + t.depth == depth
             t.weight_at, t.source_at = s.weight_at + start + i, s.source_at + start + i
             if gathered:
                 gather_rows(s, k, first, count, start + i, t.depth, weights)
@@ -173,13 +181,11 @@ cdef inline void add_strips(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
                 if kept:
                     t.panel = k.panel + (i * strips + strip * t.depth) * width
                 if found:
-                    lines = set_next_panel(&t, k)
+                    ahead = set_next_panel(&t, k)
                 else:
-                    lines = set_next(&t, s, k, &r, strip, strips, count, start, i, depth)
+                    ahead = set_next(&t, s, k, &r, strip, strips, count, start, i, depth)
                     if p.packed:
                         pack_strip(s, k, &r, &p, start + i, t.depth, t.panel)
-                add_strip(&t, s, k, &p, first, count, lines, p.packed or found, strip == 0, i == 0,
-                          i + t.depth == depth, NULL if gathered else weights, k.sums + strip * width, row, end,
-                          r.area, target)
+                add_strip(&t, s, k, &c, &p, first, count, ahead, p.packed or found, strip == 0, k.sums + strip * width)
             i += t.depth
         first += count * ROWS

@@ -16,7 +16,8 @@ from geometry cimport ceil_div, smaller
 from panel cimport pack_panel, pack_rows, unpack_panel
 from plan cimport Sum, block_start
 from plane cimport open_planes, planes_size
-from tile cimport Term, channel_rows
+from tile cimport Term
+from tiles cimport channel_rows
 from vector cimport LANES, PANEL, TABLE_ROWS, held, real, splat, vec
 from walk_plan cimport Stretch, WalkPlan, chunk_pixels, next_stretch
 from workspace cimport Carver, carve

@@ -12,11 +12,12 @@ from geometry cimport ceil_div, smaller
 from vector cimport LANES, ROWS, real
 from winograd_few cimport products_of
 from winograd_matrices cimport SPAN
+from winograd_output cimport transform_products
 from winograd_plan cimport CHAIN, Winograd, is_few, is_small, panel_start
 from winograd_product cimport half_product_of, product_of
 from winograd_small cimport multiply_small
-from winograd_transform cimport (WEIGHTS, Loom, Window, carve_loom, clear_tiles, transform_products, transform_source,
-                                 transform_weights, transpose_weights, window_of)
+from winograd_transform cimport (WEIGHTS, Loom, Window, carve_loom, clear_tiles, transform_source, transform_weights,
+                                 transpose_weights, window_of)
 from workspace cimport Carver, carve
 
 cdef struct Hand:

@@ -187,7 +187,7 @@ KERNELS = [
     ),
     Fault(
         "pyx/strips.pxd",
-        "t.start, t.start_row, t.start_vector = sums, row, LANES",
+        "t.start, t.start_row, t.start_vector = sums, c.row, LANES",
         "t.start, t.start_row, t.start_vector = biases, LANES, 0",
         "sum of the last chunk for that of all",
     ),
@@ -252,7 +252,7 @@ KERNELS = [
         "taps of the later positions of a long run forgotten",
     ),
     Fault(
-        "pyx/channels.pxd",
+        "pyx/block.pxd",
         "(a + (k.row + row) * s.v.spacing) * s.h.target + b",
         "(a + k.row + row * s.v.spacing) * s.h.target + b",
         "bands of a strided gradient put in the wrong rows",
@@ -462,7 +462,7 @@ WINOGRAD = [
         "flipped kernel begins one tap late",
     ),
     Fault(
-        "pyx/winograd_transform.pxd",
+        "pyx/winograd_output.pxd",
         "for i in range(smaller(w.high, ceil_div(w.target_h - y, w.phases))):",
         "for i in range(w.high):",
         "rows of a partial tile written beyond the picture",
@@ -486,7 +486,7 @@ WINOGRAD = [
         "weights of one phase of rows taken for both",
     ),
     Fault(
-        "pyx/winograd_transform.pxd",
+        "pyx/winograd_output.pxd",
         "    return not total <= LARGEST",
         "    return False",
         "numbers that are not finite left as they come",

@@ -70,19 +70,20 @@ def test_hot_loops(isa, dtype):
         pytest.skip("not x86-64, the only machine whose code this reads")
     (path,) = Path(_kernels.__file__).parent.glob(f"convolution_{isa}_{dtype}.*.so")
     code = functions(path)
-    for family in ("channels_", "sums_", "pixels_rows", "more_rows", "first_rows", "later_rows"):
-        for v in WIDTHS[isa]:
-            (name,) = [name for name in code if name.endswith(f"tile_{family}x{v}")]
-            loop = hot_loop(code[name], MULTIPLY[isa])
-            where = f"{name} of {path.name}:\n" + "\n".join(f"{line[1]} {line[2]}" for line in loop)
-            products = [line for line in loop if re.match(MULTIPLY[isa], line[1])]
-            rows = NARROW_ROWS.get(isa, {}).get(v, ROWS[isa]) if family in ("channels_", "sums_") else ROWS[isa]
-            assert len(products) % (rows * v) == 0 and products, f"{len(products)} multiplications in {where}"
-            assert all(REGISTER[isa] in line[2] for line in products), f"narrow registers in {where}"
-            framed = ("mov", "%rsp,%rbp") in [line[1:] for line in code[name]]  # else rbp is a register like others
-            stack = ("(%rsp", "(%rbp") if framed else ("(%rsp",)
-            touched = [line[1] for line in loop if any(place in line[2] for place in stack)]
-            assert not touched or (by_clang(path) and touched == ["mov"]), f"the stack in {where}"
+    families = ("channels_", "sums_", "pixels_rows", "more_rows", "first_rows", "later_rows")
+    tiles = [(f"{family}x{v}", v) for family in families for v in WIDTHS[isa]] + [("eager_rows", max(WIDTHS[isa]))]
+    for tile, v in tiles:
+        (name,) = [name for name in code if re.search(rf"tiles?_{tile}$", name)]
+        loop = hot_loop(code[name], MULTIPLY[isa])
+        where = f"{name} of {path.name}:\n" + "\n".join(f"{line[1]} {line[2]}" for line in loop)
+        products = [line for line in loop if re.match(MULTIPLY[isa], line[1])]
+        rows = NARROW_ROWS.get(isa, {}).get(v, ROWS[isa]) if tile.startswith(("channels", "sums")) else ROWS[isa]
+        assert len(products) % (rows * v) == 0 and products, f"{len(products)} multiplications in {where}"
+        assert all(REGISTER[isa] in line[2] for line in products), f"narrow registers in {where}"
+        framed = ("mov", "%rsp,%rbp") in [line[1:] for line in code[name]]  # else rbp is a register like others
+        stack = ("(%rsp", "(%rbp") if framed else ("(%rsp",)
+        touched = [line[1] for line in loop if any(place in line[2] for place in stack)]
+        assert not touched or (by_clang(path) and touched == ["mov"]), f"the stack in {where}"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -93,7 +94,7 @@ def test_tiles_of_leftover_rows(dtype):
     only_by_gcc(path)
     code = functions(path)
     for rows, v in ((6, 4), (6, 2), (4, 6), (3, 6), (2, 4), (1, 6)):
-        (name,) = [name for name in code if name.endswith(f"tile_pixels_{rows}x{v}")]
+        (name,) = [name for name in code if name.endswith(f"tiles_pixels_{rows}x{v}")]
         loop = hot_loop(code[name], MULTIPLY["avx512"])
         products = [line for line in loop if re.match(MULTIPLY["avx512"], line[1])]
         assert len(products) % (rows * v) == 0 and products, f"{len(products)} multiplications in {name} of {path.name}"
