@@ -1,4 +1,4 @@
-"""The one place where sizes are computed: padding rules, output sizes, and the record that the kernels take.
+"""The one place where sizes are computed: windows, output sizes, and the record that the kernels take.
 
 Three steps. A `Window` says, axis by axis, how a kernel slides over a picture; `slide` and `slide_back` make one from
 what the user said, for a convolution and for a transposed one. `convolution` and `transposed` check the shapes of
@@ -12,19 +12,14 @@ pictures of height one.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pyconv._arguments import LARGEST, choice, integer, integers, is_sequence, shown
-
-Shape = tuple[int, ...]
-Pads = tuple[tuple[int, int], ...]
-
-PADDINGS = ("valid", "same", "same_lower", "full")
-WIDEST_ITEM = 8  # bytes of a float64, the largest element that the kernels know
+from pyconv._arguments import integer, integers, is_sequence, shown
+from pyconv._padding import check_output_padding, fixed_pads, read_padding, same_pads
+from pyconv._shapes import Pads, Shape, check_size, spans, text
 
 
 class Geometry(NamedTuple):
@@ -64,81 +59,6 @@ class Window(NamedTuple):
 def pack(geometry: Geometry) -> npt.NDArray[np.intp]:
     """The geometry as the kernels take it: 18 machine integers in a row."""
     return np.array(geometry, dtype=np.intp)
-
-
-def text(shape: Shape) -> str:
-    """A shape for a message: ``5`` for one axis, ``(5, 4)`` for more."""
-    return str(shape[0]) if len(shape) == 1 else str(shape)
-
-
-def spans(kernel: Shape, dilation: Shape) -> Shape:
-    """How many pixels lie between the first and the last tap of a kernel, both included: ``d*(k - 1) + 1``."""
-    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-
-
-def check_size(op: str, what: str, shape: Shape) -> None:
-    """Refuse, before anything is allocated, an array whose bytes cannot be counted in 63 bits."""
-    if math.prod(max(size, 1) for size in shape) * WIDEST_ITEM > LARGEST:
-        raise ValueError(f"{op}: {what} would have the shape {shape}, which is more than 63 bits can address")
-
-
-# ---------------------------------------------------------------------------------------------------- padding
-
-
-def read_padding(op: str, padding: object, axes: int) -> str | Pads:
-    """What the user said about padding: one of the rules by name, or a pair (before, after) for each axis."""
-    if isinstance(padding, str):
-        return choice(op, "padding", padding, PADDINGS)
-    if is_sequence(padding):
-        entries = tuple(padding)
-        if len(entries) == axes and all(is_sequence(entry) for entry in entries):
-            if all(len(entry) == 2 for entry in entries):
-                return tuple(
-                    (integer(op, "padding", before, 0), integer(op, "padding", after, 0)) for before, after in entries
-                )
-        elif len(entries) in (1, axes) and not any(is_sequence(entry) for entry in entries):
-            return tuple((both, both) for both in integers(op, "padding", padding, axes, 0))
-        expected = "((before, after),)" if axes == 1 else "a pair, ((top, bottom), (left, right))"
-        raise ValueError(
-            f"{op}: padding must be an integer, {expected} or one of {', '.join(PADDINGS)}, but it is {shown(padding)}"
-        )
-    return ((integer(op, "padding", padding, 0),) * 2,) * axes
-
-
-def same_pads(op: str, rule: str, size: Shape, span: Shape, stride: Shape) -> Pads:
-    """The padding by which ``ceil(size / stride)`` windows fit; an odd one goes behind, or before for "same_lower"."""
-    totals = [max(((n + s - 1) // s - 1) * s + k - n, 0) for n, k, s in zip(size, span, stride, strict=True)]
-    smaller = [(total // 2, total - total // 2) for total in totals]
-    return tuple(smaller) if rule == "same" else tuple((after, before) for before, after in smaller)
-
-
-def fixed_pads(op: str, padding: str | Pads, span: Shape) -> Pads | None:
-    """The padding in pixels where it does not depend on the size of the picture, else None."""
-    if not isinstance(padding, str):
-        return padding
-    if padding == "valid":
-        return ((0, 0),) * len(span)
-    if padding == "full":
-        return tuple((k - 1, k - 1) for k in span)
-    return None
-
-
-def check_pooling_padding(op: str, pads: Pads, kernel: Shape, padding: object) -> None:
-    """Refuse padding by which a window of pooling could lie outside of the picture."""
-    if any(max(width) > k // 2 for width, k in zip(pads, kernel, strict=True)):
-        raise ValueError(f"{op}: padding must be at most half the kernel of size {kernel}, but it is {shown(padding)}")
-
-
-def check_output_padding(op: str, extra: Shape, stride: Shape, dilation: Shape, padding: str | Pads) -> None:
-    """Refuse output padding that no picture could need."""
-    if padding in ("same", "same_lower"):
-        if any(extra):
-            raise ValueError(f"{op}: output_padding must be 0 with padding {padding!r}, but it is {text(extra)}")
-    elif any(more >= max(s, d) for more, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ValueError(
-            f"{op}: output_padding must be smaller than stride or dilation, "
-            f"but it is {text(extra)} with stride {text(stride)} and dilation {text(dilation)}"
-        )
 
 
 # ---------------------------------------------------------------------------------------------------- windows

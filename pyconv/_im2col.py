@@ -13,7 +13,8 @@ import numpy as np
 
 from pyconv import _kernels
 from pyconv._arrays import Array
-from pyconv._geometry import Geometry, check_size, pack
+from pyconv._geometry import Geometry, pack
+from pyconv._shapes import check_size
 
 
 class Im2col:

@@ -16,7 +16,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from pyconv._geometry import Geometry, Shape, pack
+from pyconv._geometry import Geometry, pack
+from pyconv._shapes import Shape
 
 MOST_PLANS = 512
 PLAIN = (int, str, bool, type(None))

@@ -1,33 +1,28 @@
 # Convolution: forward, input gradient (= transposed convolution), weight gradient, bias gradient.
 #
 # The entry points that Python calls. Each one plans the call (plans.pxi), carves its scratch memory, and runs one
-# prange over tasks that write disjoint outputs (correlation.pxd, weight_gradient.pxd); the multiplications are in
-# tile.pxd. Arguments were checked above: arrays are C-contiguous, of this module's dtype, and fit the geometry.
+# prange over runs of tasks that write disjoint outputs (tasks.pxi); the multiplications are in tile.pxd. Arguments were
+# checked above: arrays are C-contiguous, of this module's dtype, and fit the geometry.
 
 from cython.parallel cimport prange, threadid
 from libc.string cimport memset
 cimport numpy as cnp
 
 from bias_gradient cimport sum_channels
-from block cimport Block, carve_block, locate
 from channels_pack cimport pack_weights
-from correlation cimport run_task
-from depthwise cimport DepthScratch, carve_depth, cut_scaled, run_depth_tasks
-from depthwise_walk cimport DepthWalk, carve_depth_walk, run_depth_walk
-from dot_walk cimport DotPlan, DotScratch, add_parts, carve_dots, run_dots
-from geometry cimport Geometry, ceil_div, larger, simplified, smaller
-from groups cimport GroupScratch, carve_groups, pack_groups, run_group_task
-from groups_walk cimport run_group_walk
+from depthwise cimport cut_scaled
+from dot_walk cimport DotPlan, add_parts
+from geometry cimport Geometry, ceil_div, larger, smaller
+from groups cimport pack_groups
 from plan cimport Sum, is_merged, packed_blocks, packs_chunks
-from spread cimport run_spread_tasks
 from tile cimport CHANNELS, GROUPS, PIXELS
 from vector cimport LANES, real
 from walk_plan cimport WalkPlan
-from weight_gradient cimport Walk, carve_walk, run_walk
 from workspace cimport CACHE_LINE, Carver, carve
 
 include "scratch.pxi"
 include "plans.pxi"
+include "tasks.pxi"
 
 cnp.import_array()
 
@@ -148,73 +143,6 @@ cdef object correlate(Plan plan, source, weight, bias, target, Packed packed, tu
                 infinite += not serve_run(&s, base + own * threadid(), run, runs, x, w, b, y)
     give_back(scratch)
     return infinite == 0 if shifts is not None else None
-
-
-cdef bint serve(const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last, const real* x, const real* weight,
-                const real* bias, real* y) noexcept nogil:
-    # Tasks first .. last on one thread's scratch; none of them, and no base, to learn its size. Returns whether all
-    # that was scaled is finite.
-    cdef Block block
-    cdef DepthScratch depth
-    cdef GroupScratch groups
-    cdef Py_ssize_t task
-    if s.lanes == GROUPS:
-        carve_groups(&groups, s, carver)
-        for task in range(first, last):
-            run_group_task(s, &groups, task, x, weight, bias, y)
-    elif s.depthwise:
-        carve_depth(&depth, s, carver)
-        if s.paired:
-            return run_spread_tasks(s, &depth, first, last, x, weight, bias, y)
-        return run_depth_tasks(s, &depth, first, last, x, weight, bias, y)
-    else:
-        carve_block(&block, s, carver)
-        for task in range(first, last):
-            locate(&block, s, task)
-            run_task(s, &block, x, weight, bias, y)
-    return True
-
-
-cdef bint serve_run(const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs, const real* x, const real* weight,
-                    const real* bias, real* y) noexcept nogil:
-    cdef Carver carver
-    carver.base, carver.used = base, 0
-    return serve(s, &carver, run * s.tasks // runs, (run + 1) * s.tasks // runs, x, weight, bias, y)
-
-
-cdef bint walk(const WalkPlan* w, const DotPlan* d, const Sum* s, Carver* carver, Py_ssize_t first, Py_ssize_t last,
-               const real* x, const real* dy, real* dw) noexcept nogil:
-    # As serve().
-    cdef Walk k
-    cdef GroupScratch groups
-    cdef DepthWalk depth
-    cdef DotScratch dots
-    cdef Py_ssize_t task
-    cdef bint finite = True
-    if s.lanes == GROUPS:
-        carve_groups(&groups, s, carver)
-        for task in range(first, last):
-            run_group_walk(s, &groups, task, x, dy, dw)
-    elif s.depthwise:
-        carve_depth_walk(&depth, s, carver)
-        for task in range(first, last):
-            finite = run_depth_walk(s, &depth, task, x, dy, dw) and finite
-    elif s.lanes == PIXELS:
-        carve_dots(&dots, d, s, carver)
-        for task in range(first, last):
-            run_dots(d, s, &dots, task, x, dy, dw)
-    else:
-        carve_walk(&k, w, s, carver)
-        for task in range(first, last):
-            run_walk(w, s, &k, task, x, dy, dw)
-    return finite
-
-
-cdef bint walk_run(const WalkPlan* w, const DotPlan* d, const Sum* s, char* base, Py_ssize_t run, Py_ssize_t runs,
-                   const real* x, const real* dy, real* dw) noexcept nogil:
-    cdef Carver carver
-    carver.base, carver.used = base, 0
-    return walk(w, d, s, &carver, run * w.tasks // runs, (run + 1) * w.tasks // runs, x, dy, dw)
 
 
 def pack_forward(geometry, weight, int threads):

@@ -92,6 +92,12 @@ class Conv:
         return (self.n, ic, *i, oc, *o, *self.kernel, *flat, self.groups)
 
 
+def same(n: int, ic: int, oc: int, size: tuple[int, int], seed: int = 0, **options) -> Conv:
+    """A 3x3 convolution that keeps the size of the picture, unless `options` say otherwise."""
+    settings = {"groups": 1, "kernel": (3, 3), "padding": ((1, 1), (1, 1)), **options}
+    return Conv(seed, n, ic, oc, settings.pop("groups"), size, settings.pop("kernel"), **settings)
+
+
 @dataclass(frozen=True)
 class Pool:
     """One pooling. Padding is symmetric and at most half the kernel, as PyTorch has it."""

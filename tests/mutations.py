@@ -1,6 +1,6 @@
 """Faults planted by hand, one at a time, each of which the suite has to notice: `make mutations`.
 
-A fault is a line of the sources changed as a slip of the keyboard, or of thought, would change it (`faults.py` lists
+A fault is a line of the sources changed as a slip of the keyboard, or of thought, would change it (`faults/` lists
 them). Each is built in a copy of the project, for the best instruction set of this CPU, and a part of the suite runs on
 it: the fault is caught if a test fails, crashes or does not end. One that survives fails the run, and so does one whose
 line is no longer in the sources. A run of all of them writes its result to `tests/mutations.md`, and there names those
@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[1]
 TESTS = (  # the quick ones first: most faults fail in seconds
     "test_smoke", "test_zero_sizes", "test_functional", "test_layers", "test_losses", "test_optim", "test_blocks",
     "test_out", "test_scaling", "test_nonfinite", "test_exact_integers", "test_saving", "test_batches", "test_errors",
-    "test_threads", "test_properties", "test_winograd", "test_random_geometry", "test_bounds",
+    "test_threads", "test_properties", "test_winograd", "test_winograd_strided", "test_winograd_small",
+    "test_random_geometry", "test_bounds",
 )  # fmt: skip
 LIMIT = 600  # seconds for the tests of one fault
 LEVEL = _kernels.chosen

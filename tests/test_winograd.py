@@ -15,22 +15,16 @@ import operations
 import pyconv as pc
 import pyconv.functional as F
 import reference_winograd
-from geometries import Conv
+from geometries import same
 from kernel_calls import winograd_calls
-from pyconv import _kernels, _winograd
-from pyconv._choose import SMALL as SMALL_KERNELS
+from pyconv import _kernels
 from pyconv._choose import choose
 from pyconv._geometry import Geometry
-from tolerance import assert_near, assert_same_bits, winograd_bound
+from tolerance import assert_as_where_not_finite, assert_near, assert_same_bits, winograd_bound
 
 RUNS_HERE = [isa for isa in _kernels.built if isa in _kernels.supported]
 POINTS = [Fraction(0), Fraction(5, 8), -Fraction(5, 8), Fraction(3, 2), -Fraction(3, 2)]
 PHASE_POINTS = [Fraction(3, 8), -Fraction(3, 8), Fraction(5, 4), -Fraction(5, 4)]
-
-
-def conv(n, ic, oc, size, seed=0, **options):
-    settings = {"groups": 1, "kernel": (3, 3), "padding": ((1, 1), (1, 1)), **options}
-    return Conv(seed, n, ic, oc, settings.pop("groups"), size, settings.pop("kernel"), **settings)
 
 
 # ------------------------------------------------------------------------------------------------- the matrices
@@ -135,21 +129,21 @@ def test_random_geometries(isa, batch, dtype):
 
 
 LARGER = [
-    conv(1, 64, 64, (28, 28)),
-    conv(3, 40, 72, (7, 7)),
-    conv(1, 33, 49, (13, 230)),
-    conv(2, 24, 100, (30, 17), groups=2),
-    conv(5, 130, 20, (9, 10), padding=((0, 2), (3, 1))),
-    conv(1, 300, 150, (14, 14)),
-    conv(2, 48, 32, (26, 27), transposed=True),
-    conv(70, 17, 35, (4, 5)),
-    conv(9, 20, 40, (30, 31)),
-    conv(2, 150, 136, (7, 8)),
-    conv(1, 40, 72, (1, 1500), kernel=(1, 3)),
-    conv(2, 150, 330, (1, 700), kernel=(1, 3), dilation=(1, 16), padding=((0, 0), (16, 9))),
-    conv(1, 64, 35, (1, 900), kernel=(1, 3), dilation=(1, 128), padding=((0, 0), (0, 300))),
-    conv(9, 24, 32, (1, 70), kernel=(1, 3), dilation=(1, 5), groups=2),
-    conv(2, 20, 18, (6, 19), kernel=(1, 3), dilation=(2, 3), transposed=True),
+    same(1, 64, 64, (28, 28)),
+    same(3, 40, 72, (7, 7)),
+    same(1, 33, 49, (13, 230)),
+    same(2, 24, 100, (30, 17), groups=2),
+    same(5, 130, 20, (9, 10), padding=((0, 2), (3, 1))),
+    same(1, 300, 150, (14, 14)),
+    same(2, 48, 32, (26, 27), transposed=True),
+    same(70, 17, 35, (4, 5)),
+    same(9, 20, 40, (30, 31)),
+    same(2, 150, 136, (7, 8)),
+    same(1, 40, 72, (1, 1500), kernel=(1, 3)),
+    same(2, 150, 330, (1, 700), kernel=(1, 3), dilation=(1, 16), padding=((0, 0), (16, 9))),
+    same(1, 64, 35, (1, 900), kernel=(1, 3), dilation=(1, 128), padding=((0, 0), (0, 300))),
+    same(9, 24, 32, (1, 70), kernel=(1, 3), dilation=(1, 5), groups=2),
+    same(2, 20, 18, (6, 19), kernel=(1, 3), dilation=(2, 3), transposed=True),
 ]
 
 
@@ -173,7 +167,7 @@ def test_as_accurate_as_promised(case, dtype):
 @pytest.mark.parametrize("scale", [(1e-18, 1e-18), (1e-18, 1e18), (1e18, 1e-18), (1e10, 1e8), (1e-9, 1e-3)])
 def test_scaled_data(scale):
     """Factors far from 1 leave the relative error alone."""
-    case, rng = conv(2, 20, 40, (11, 12)), np.random.default_rng(2)
+    case, rng = same(2, 20, 40, (11, 12)), np.random.default_rng(2)
     x, dy = (rng.standard_normal(s).astype(np.float32) * np.float32(scale[0]) for s in (case.x_shape, case.y_shape))
     w = rng.standard_normal(case.w_shape).astype(np.float32) * np.float32(scale[1])
     b = np.zeros(case.oc, np.float32)
@@ -189,7 +183,7 @@ def test_scaled_data(scale):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_channels_of_mixed_magnitudes(seed):
-    case, rng = conv(2, 24, 36, (15, 13)), np.random.default_rng(seed)
+    case, rng = same(2, 24, 36, (15, 13)), np.random.default_rng(seed)
     data = [rng.standard_normal(s).astype(np.float32) for s in (case.x_shape, case.w_shape, (case.oc,), case.y_shape)]
     data[0] *= (10.0 ** rng.integers(-12, 12, case.ic)).astype(np.float32)[:, None, None]
     data[3] *= (10.0 ** rng.integers(-6, 6, case.oc)).astype(np.float32)[:, None, None]
@@ -216,13 +210,8 @@ def test_not_finite_as_by_the_direct_kernels(value, which):
             found = operations.convolve(case, **data, algorithm="winograd")
             direct = operations.convolve(case, **data, algorithm="direct")
         for name in ("y", "dx", "dw"):
-            what = f"{name} of {case}, {value} in {which}"
-            bad = ~np.isfinite(direct[name])
-            assert_same_bits(np.where(bad, direct[name], 0), np.where(bad, found[name], 0), what)
-            assert np.isfinite(found[name][~bad]).all(), what
-            for a, b in zip(found[name], direct[name], strict=True) if name != "dw" else [(found[name], direct[name])]:
-                if not np.isfinite(b).all():
-                    assert_same_bits(a, b, what)
+            pair = (found[name], direct[name]) if name != "dw" else (found[name][None], direct[name][None])
+            assert_as_where_not_finite(*pair, f"{name} of {case}, {value} in {which}")
 
 
 def test_overflow_inside_the_transform_only():
@@ -258,163 +247,6 @@ def test_an_image_has_the_same_bits_alone(case, dtype):
         alone = operations.convolve(replace(case, n=1), x[i : i + 1], w, b, dy[i : i + 1], algorithm="winograd")
         for name in ("y", "dx"):
             assert_same_bits(alone[name], found[name][i : i + 1], f"{name} {i} of {case}")
-
-
-# ------------------------------------------------------------------------------------------------- strides of two
-
-
-def strided(n, ic, oc, size, padding=((1, 1), (1, 1)), **options):
-    return Conv(4, n, ic, oc, options.pop("groups", 1), size, (4, 4), (2, 2), padding, transposed=True, **options)
-
-
-STRIDED = [
-    strided(20, 64, 48, (4, 4)),
-    strided(3, 130, 20, (8, 9), padding=((0, 2), (3, 1))),
-    strided(1, 40, 70, (31, 30)),
-    strided(2, 24, 36, (16, 17), groups=2),
-    strided(2, 33, 100, (5, 90), output_padding=(1, 1)),
-    strided(70, 300, 130, (3, 4)),
-    strided(9, 200, 150, (16, 15), padding=((2, 1), (0, 0))),
-    strided(1, 8, 3, (70, 70)),
-]
-
-
-def transpose(case, x, w, b, algorithm="winograd", packed=False):
-    """The transposed convolution by the kernels of one algorithm."""
-    kernels = getattr(_kernels, {"direct": "convolution"}.get(algorithm, algorithm))[x.dtype]
-    geometry, y = np.array(case.packed, np.intp), np.full(case.y_shape, np.nan, x.dtype)
-    kept = kernels.pack_input_gradient(geometry, w, pc.get_num_threads()) if packed else None
-    kernels.input_gradient(geometry, x, w, b, y, pc.get_num_threads(), kept)
-    return y
-
-
-@pytest.mark.parametrize("case", STRIDED, ids=str)
-def test_strided_as_accurate_as_promised(case, dtype):
-    rng = np.random.default_rng(1)
-    data = [rng.standard_normal(s).astype(dtype) for s in (case.x_shape, case.w_shape, (case.oc,))]
-    expected = transpose(case, *(a.astype(np.float64) for a in data), "direct")
-    found, direct = (transpose(case, *data, algorithm) for algorithm in ("winograd", "direct"))
-    assert_near(found, expected.astype(dtype), winograd_bound(dtype, case.terms["y"], expected), f"{case}")
-    if dtype == np.float32:
-        error, usual = (np.sqrt(np.mean((a - expected) ** 2)) for a in (found, direct))
-        assert error <= 3 * usual, f"{case}: {error:.3g}, {usual:.3g} by the direct kernels"
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -2e37])
-@pytest.mark.parametrize("which", [0, 1])
-def test_strided_not_finite_as_by_the_direct_kernels(value, which):
-    for seed, case in enumerate(STRIDED):
-        case, rng = replace(case, n=3), np.random.default_rng([seed, 3])
-        data = operations.arrays(case, np.float32, whole=False)[:3]
-        data[which].flat[rng.choice(data[which].size, 1 + seed % 3)] = value
-        with np.errstate(all="ignore"):
-            found, direct = (transpose(case, *data, algorithm) for algorithm in ("winograd", "direct"))
-        bad = ~np.isfinite(direct)
-        assert_same_bits(np.where(bad, direct, 0), np.where(bad, found, 0), f"{case}")
-        assert np.isfinite(found[~bad]).all(), f"{case}"
-        for a, b in zip(found, direct, strict=True):
-            if not np.isfinite(b).all():
-                assert_same_bits(a, b, f"{case}")
-
-
-@pytest.mark.parametrize("case", STRIDED, ids=str)
-def test_strided_the_same_bits_for_threads_packed_weights_and_batches(case, dtype):
-    case = replace(case, n=max(case.n, 3))
-    x, w, b, _ = operations.arrays(case, dtype, whole=False)
-    first = transpose(case, x, w, b)
-    for count in (1, 2, 3, 5):
-        with pc.num_threads(count):
-            for packed in (False, True):
-                assert_same_bits(transpose(case, x, w, b, packed=packed), first, f"{count} threads of {case}")
-    for i in (0, 1, case.n - 1):
-        alone = transpose(replace(case, n=1), x[i : i + 1], w, b)
-        assert_same_bits(alone, first[i : i + 1], f"image {i} of {case}")
-
-
-# ------------------------------------------------------------------------------------------------- small tiles
-
-SMALL = [
-    conv(1, 40, 72, (6, 6)),
-    conv(2, 130, 33, (4, 4)),
-    conv(1, 300, 150, (5, 6), padding=((0, 1), (2, 0))),
-    conv(1, 17, 35, (2, 18)),
-    conv(9, 70, 20, (2, 2)),
-    conv(1, 48, 64, (6, 5), groups=2),
-]  # at most nine tiles, of source and target
-
-
-def small_results(case, x, w, b, dy, threads=1, packed=False):
-    """Forward and input gradient by F(2x2, 3x3)."""
-    kernels, geometry = _winograd.small(x.dtype), np.array(case.packed, np.intp)
-    y, dx = np.full(case.y_shape, np.nan, x.dtype), np.full(case.x_shape, np.nan, x.dtype)
-    packers = kernels.pack_forward, kernels.pack_input_gradient
-    kept = [pack(geometry, w, threads) if packed else None for pack in packers]
-    kernels.forward(geometry, x, w, b, y, threads, kept[0])
-    kernels.input_gradient(geometry, dy, w, None, dx, threads, kept[1])
-    return {"y": y, "dx": dx}
-
-
-@pytest.mark.avx512
-@pytest.mark.parametrize("case", SMALL, ids=str)
-def test_small_tiles_are_exact_for_whole_numbers(case, dtype):
-    """Halves and quarters are exact too: the results are those of the definition, by any threads, packed or not."""
-    x, w, b, dy = operations.arrays(case, dtype, whole=True)
-    expected = operations.convolve_reference(case, *(a.astype(np.float64) for a in (x, w, b, dy)))
-    for threads in (1, 2, 3):
-        for packed in (False, True):
-            for name, found in small_results(case, x, w, b, dy, threads, packed).items():
-                assert np.array_equal(found, expected[name]), f"{name} of {case}"
-
-
-@pytest.mark.avx512
-@pytest.mark.parametrize("case", SMALL, ids=str)
-def test_small_tiles_are_as_accurate_and_have_the_same_bits(case, dtype):
-    rng = np.random.default_rng(1)
-    data = [rng.standard_normal(s).astype(dtype) for s in (case.x_shape, case.w_shape, (case.oc,), case.y_shape)]
-    expected = operations.convolve(case, *(a.astype(np.float64) for a in data), algorithm="direct")
-    direct = operations.convolve(case, *data, algorithm="direct")
-    found = small_results(case, *data)
-    for name, value in found.items():
-        bound = winograd_bound(dtype, case.terms[name], expected[name])
-        assert_near(value, expected[name].astype(dtype), bound, f"{name} of {case}")
-        if dtype == np.float32:
-            error, usual = (np.sqrt(np.mean((a[name] - expected[name]) ** 2)) for a in (found, direct))
-            assert error <= 3 * usual, f"{name} of {case}: {error:.3g}, {usual:.3g} by the direct kernels"
-    for threads, packed in ((2, False), (1, True), (3, True)):
-        for name, value in small_results(case, *data, threads, packed).items():
-            assert_same_bits(value, found[name], f"{name} of {case}")
-    x, w, b, dy = data
-    for i in range(case.n):
-        alone = small_results(replace(case, n=1), x[i : i + 1], w, b, dy[i : i + 1])
-        for name, value in alone.items():
-            assert_same_bits(value, found[name][i : i + 1], f"{name} {i} of {case}")
-
-
-@pytest.mark.avx512
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -2e37])
-@pytest.mark.parametrize("which", [0, 1, 3])
-def test_small_tiles_not_finite_as_by_the_direct_kernels(value, which):
-    for seed, case in enumerate(SMALL):
-        rng, data = np.random.default_rng([seed, 3]), list(operations.arrays(case, np.float32, whole=False))
-        data[which].flat[rng.choice(data[which].size, 1 + seed % 3)] = value
-        with np.errstate(all="ignore"):
-            found, direct = small_results(case, *data), operations.convolve(case, *data, algorithm="direct")
-        for name in found:
-            bad = ~np.isfinite(direct[name])
-            assert_same_bits(np.where(bad, direct[name], 0), np.where(bad, found[name], 0), f"{name} of {case}")
-            assert np.isfinite(found[name][~bad]).all(), f"{name} of {case}"
-            for a, b in zip(found[name], direct[name], strict=True):
-                if not np.isfinite(b).all():
-                    assert_same_bits(a, b, f"{name} of {case}")
-
-
-@pytest.mark.avx512
-def test_auto_takes_small_tiles_for_a_single_small_picture():
-    for size, channels, small in ((6, 256, True), (4, 256, False), (8, 256, False), (6, 16, False)):
-        g = Geometry(1, channels, size, size, channels, size, size, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1)
-        for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
-            taken = [kernels is SMALL_KERNELS[dtype] for kernels in choose("conv2d", "auto", g, dtype)]
-            assert taken == [small, small, False, small], (size, channels)
 
 
 # ------------------------------------------------------------------------------------------------- the choice

@@ -67,6 +67,15 @@ def assert_near(actual, expected, atol: float, what: object = "", dtype=None, rt
         raise AssertionError(f"{what}\nallowed {atol:.3g} + {rtol:.3g} of the value; {_worst(actual, expected)}")
 
 
+def assert_as_where_not_finite(actual, expected, what: object = "") -> None:
+    """The bits of `expected` in each image that is not finite there, and finite numbers in all others."""
+    for one, other in zip(actual, expected, strict=True):
+        if not np.isfinite(other).all():
+            assert_same_bits(one, other, what)
+        else:
+            assert np.isfinite(one).all(), what
+
+
 def _same_kind(actual, expected, what: object, dtype) -> None:
     assert isinstance(actual, np.ndarray), f"{what}\nexpected an ndarray, got {type(actual).__name__}"
     assert actual.shape == np.shape(expected), f"{what}\nshape {actual.shape}, expected {np.shape(expected)}"

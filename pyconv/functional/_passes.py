@@ -15,8 +15,9 @@ from pyconv import _geometry, _kernels, _scaling
 from pyconv._arguments import flag, is_sequence, shown
 from pyconv._arrays import Array, are_ready, check_out, new, prepare
 from pyconv._choose import Kernels, choose
-from pyconv._geometry import Geometry, Shape, pack
+from pyconv._geometry import Geometry, pack
 from pyconv._plans import Operation, Plan, recall
+from pyconv._shapes import Shape
 from pyconv._threads import get_num_threads
 
 Gradients = tuple[Array | None, Array | None, Array | None]

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from pyconv import _geometry, _kernels
 from pyconv._arguments import Integers, integers
 from pyconv._arrays import Array, as_float
-from pyconv._geometry import Geometry, Shape
+from pyconv._geometry import Geometry
 from pyconv._plans import Operation, Plan, recall
+from pyconv._shapes import Shape, check_size
 from pyconv._threads import get_num_threads
 from pyconv.functional.convolution import Padding
 
@@ -33,7 +34,7 @@ def _geometry_of(
     op: str, n: int, channels: int, size: Shape, kernel_size: object, dilation: object, padding: object, stride: object
 ) -> Geometry:
     window = _geometry.slide(op, size, kernel_size, stride, padding, dilation)
-    _geometry.check_size(op, "the column matrix", (n, channels, *window.kernel, *window.output))
+    check_size(op, "the column matrix", (n, channels, *window.kernel, *window.output))
     return _geometry.geometry(op, n, channels, channels, 1, window)
 
 

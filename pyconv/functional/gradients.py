@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from pyconv._arguments import Integers, integer, is_sequence, shown
 from pyconv._arrays import Array, are_ready, prepare
-from pyconv._geometry import Shape
 from pyconv._plans import Operation, recall
+from pyconv._shapes import Shape
 from pyconv.functional import _passes
 from pyconv.functional._passes import Passes, plan_convolution
 from pyconv.functional.convolution import Padding

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from pyconv._arrays import Array
 from pyconv._choose import choose
-from pyconv._geometry import Geometry, Shape, check_size
+from pyconv._geometry import Geometry
 from pyconv._plans import Operation
+from pyconv._shapes import Shape, check_size
 from pyconv.functional import _passes
 from pyconv.functional._passes import ALL, Gradients, Passes
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pyconv import _kernels
 from pyconv._arguments import choice, real
 from pyconv._arrays import Array, as_array, as_float, prepare
-from pyconv._geometry import Shape
+from pyconv._shapes import Shape
 from pyconv._threads import get_num_threads
 from pyconv.functional._passes import check_gradient
 from pyconv.functional.activation import log_softmax_of

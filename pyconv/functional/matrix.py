@@ -9,6 +9,7 @@ from pyconv import _geometry
 from pyconv._arguments import Integers, integer, integers
 from pyconv._arrays import Array, as_float
 from pyconv._geometry import Geometry
+from pyconv._shapes import check_size
 from pyconv.functional.convolution import Padding
 
 
@@ -62,7 +63,7 @@ def conv_matrix(
     channels = w.shape[1] * integer(op, "groups", groups, 1)
     g = _geometry.convolution(op, axes, (1, channels, *size), w.shape, stride, padding, dilation, groups)
     shape = (g.oc * g.oh * g.ow, g.ic * g.ih * g.iw)
-    _geometry.check_size(op, "the matrix", shape)
+    check_size(op, "the matrix", shape)
     matrix = np.zeros(shape, w.dtype)
     _fill(matrix.reshape(g.oc, g.oh, g.ow, g.ic, g.ih, g.iw), w.reshape(g.oc, -1, g.kh, g.kw), g)
     return matrix

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pyconv._arguments import LARGEST, choice, integer, is_sequence, real, shown
 from pyconv._arrays import Array, as_float
-from pyconv._geometry import Pads, Shape, check_size
+from pyconv._shapes import Pads, Shape, check_size
 
 MODES = ("constant", "reflect", "replicate", "circular")
 

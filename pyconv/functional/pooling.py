@@ -10,8 +10,10 @@ import numpy.typing as npt
 from pyconv import _geometry, _kernels
 from pyconv._arguments import Integers, flag, integer
 from pyconv._arrays import Array, as_array, as_float, prepare
-from pyconv._geometry import Geometry, Shape, Window
+from pyconv._geometry import Geometry, Window
+from pyconv._padding import check_pooling_padding
 from pyconv._plans import Operation, Plan, recall
+from pyconv._shapes import Shape
 from pyconv._threads import get_num_threads
 from pyconv.functional._passes import check_gradient
 from pyconv.functional.convolution import Padding
@@ -40,7 +42,7 @@ def _plan(
     rounded_up = flag(op.name, "ceil_mode", ceil_mode)
     steps = kernel_size if stride is None else stride
     window = _geometry.slide(op.name, size, kernel_size, steps, padding, dilation, ceil_mode=rounded_up)
-    _geometry.check_pooling_padding(op.name, window.pads, window.kernel, padding)
+    check_pooling_padding(op.name, window.pads, window.kernel, padding)
     _check_every_window_has_a_pixel(op.name, window)
     geometry = _geometry.geometry(op.name, n, channels, channels, max(channels, 1), window)
     return Pooling(geometry, (*x[:-2], geometry.oh, geometry.ow))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pyconv._arguments import Integers, integers
 from pyconv._arrays import Array, as_float
-from pyconv._geometry import Shape, check_size, text
+from pyconv._shapes import Shape, check_size, text
 
 
 def dilate(x: npt.ArrayLike, stride: Integers) -> Array:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pyconv._arguments import Integers, integers, is_sequence
-from pyconv._geometry import Shape, slide, slide_back
+from pyconv._geometry import slide, slide_back
+from pyconv._shapes import Shape
 from pyconv.functional.convolution import Padding
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pyconv._arguments import integer
 from pyconv._arrays import Array, as_float
-from pyconv._geometry import Shape
+from pyconv._shapes import Shape
 from pyconv.functional._passes import check_gradient
 from pyconv.layers.module import Module
 

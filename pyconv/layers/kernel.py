@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from pyconv._arguments import Integers, flag, integer, integers
-from pyconv._geometry import read_padding
+from pyconv._padding import read_padding
 from pyconv.functional.convolution import Padding
 from pyconv.init import Rng, floating, generator, kaiming_uniform
 from pyconv.layers.parameter import Parameter

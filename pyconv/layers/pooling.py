@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyconv.functional as F
 from pyconv._arguments import Integers, flag, integers
 from pyconv._arrays import Array, as_float
-from pyconv._geometry import check_pooling_padding, fixed_pads, read_padding, spans
+from pyconv._padding import check_pooling_padding, fixed_pads, read_padding
+from pyconv._shapes import spans
 from pyconv.functional import pooling
 from pyconv.functional.convolution import Padding
 from pyconv.layers.module import Module, gives_away

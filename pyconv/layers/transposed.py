@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyconv.functional as F
 from pyconv._arguments import Integers, integers
 from pyconv._arrays import Array
-from pyconv._geometry import check_output_padding, read_padding
+from pyconv._padding import check_output_padding, read_padding
 from pyconv.functional.convolution import Padding
 from pyconv.functional.transposed import CONV_TRANSPOSE1D, CONV_TRANSPOSE2D
 from pyconv.init import Rng

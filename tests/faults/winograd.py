@@ -1,0 +1,93 @@
+"""Faults of Winograd's algorithm."""
+
+from faults.fault import Fault
+
+FAULTS = [
+    Fault(
+        "pyx/winograd_plan.pxd",
+        "w.top, w.left = w.overlap - g.pad_top, 2 * w.apart - g.pad_left",
+        "w.top, w.left = g.pad_top, g.pad_left",
+        "padding of the input gradient taken for that of forward",
+    ),
+    Fault(
+        "pyx/winograd_plan.pxd",
+        "w.weight_m, w.weight_c = w.taps, w.taps * w.m",
+        "w.weight_m, w.weight_c = w.taps * w.c, w.taps",
+        "channels of the weight not exchanged in the input gradient",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "    if w.flipped:\n        g += (w.taps - 1) * LANES",
+        "    if w.flipped:\n        g += (w.taps - 2) * LANES",
+        "flipped kernel begins one tap late",
+    ),
+    Fault(
+        "pyx/winograd_output.pxd",
+        "for i in range(smaller(w.high, ceil_div(w.target_h - y, w.phases))):",
+        "for i in range(w.high):",
+        "rows of a partial tile written beyond the picture",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "        memset(plane - b.before * LANES, 0, (end - y) * row * sizeof(real))",
+        "        memset(plane - b.before * LANES, 0, (end - y - 1) * row * sizeof(real))",
+        "last row of padding not written",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "row = 1 - (phase + w.later_down) % 2",
+        "row = 1 - phase % 2",
+        "rows of a strided kernel swapped where the padding is odd",
+    ),
+    Fault(
+        "pyx/winograd_schedules.pxi",
+        "for i in range(call.w.groups * panels):",
+        "for i in range(panels):",
+        "weights of one phase of rows taken for both",
+    ),
+    Fault(
+        "pyx/winograd_output.pxd",
+        "    return not total <= LARGEST",
+        "    return False",
+        "numbers that are not finite left as they come",
+    ),
+    Fault(
+        "pyx/winograd_weight_gradient.pxd",
+        "sum_tile_of(vectors, start and tile == 0)",
+        "sum_tile_of(vectors, tile == 0)",
+        "sums of earlier stages forgotten",
+    ),
+    Fault(
+        "pyx/winograd_weight_gradient.pxd",
+        "for _ in range(1, k.shares):",
+        "for _ in range(1, k.shares - 1):",
+        "last share of the tiles forgotten",
+    ),
+    Fault(
+        "pyx/winograd_small.pxd",
+        "        out[0] = acc[1][r] if first else out[0] + acc[1][r]",
+        "        out[0] = acc[1][r]",
+        "sums of earlier channels forgotten in half of the points of small tiles",
+        isa="avx512",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)",
+        "transform_small_data(to, w.v_point, d, b.width * LANES, 0)",
+        "kernel of small tiles not flipped in the input gradient",
+        isa="avx512",
+    ),
+    Fault(
+        "pyx/winograd_few.pxd",
+        "out[0] = acc[p][r] if first else out[0] + acc[p][r]",
+        "out[0] = acc[p][r]",
+        "sums of earlier channels forgotten where tiles are few",
+        isa="avx512",
+    ),
+    Fault(
+        "pyx/winograd_weight_gradient.pxd",
+        "    return not total <= LARGEST",
+        "    return False",
+        "weight gradients that are not finite left as they come",
+    ),
+]
