@@ -81,6 +81,11 @@ cdef inline bint is_far(const Sum* s) noexcept nogil:
     return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) >= 1024 * 1024
 
 
+cdef inline double far_bands(const Sum* s, double sources) noexcept nogil:
+    # PIXELS: how often all weights are read from further away. A band of the numbers of the source fits PLANE_BYTES.
+    return larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) else 1
+
+
 cdef inline double packing_cost(const Sum* s) noexcept nogil:
     # Cycles per weight to put channels m into lanes (panel.pxd), and more where they do not stay in L2 meanwhile.
     cdef double cost = 2.5      # one by one
@@ -123,21 +128,20 @@ cdef inline double scattered_cost(const Sum* s, Py_ssize_t places) noexcept nogi
 
 cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     # PIXELS: what choose_lanes() compares.
-    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), bands
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
     cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
     cdef double targets = s.target_image / s.groups, sources = s.c * <double> s.v.source * s.h.source
     cdef double by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
+    cdef double weights = s.m * s.c * <double> (s.v.taps * s.h.taps)
     # Each load serves m multiply-adds, and most loads cross two cache lines.
     by_pixels *= 2.2 if s.m == 1 else 1.6 if s.m == 2 else 1.1 if s.m == 3 else 1
     by_pixels *= ceil_div(places, LANES) * LANES / <double> places
     if s.weight_m < s.weight_c and not is_merged(s):
         # Scattered ones again for each band, where they don't stay near.
-        bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) and s.weight_m > 1 else 1
-        by_pixels += bands * s.m * s.c * s.v.taps * s.h.taps * scattered_cost(s, places)
+        by_pixels += (far_bands(s, sources) if s.weight_m > 1 else 1) * weights * scattered_cost(s, places)
     elif is_far(s) and not is_merged(s):
         # Others too come from afar for each band, but in order.
-        bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1)
-        by_pixels += bands * 0.5 * s.m * s.c * s.v.taps * s.h.taps
+        by_pixels += far_bands(s, sources) * weights * 0.5
     by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
     by_pixels += (sources * s.v.residues * s.h.residues / (s.v.step * s.h.step)
                   * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2))
@@ -159,13 +163,12 @@ cdef inline double pairs_cost(const Sum* s) noexcept nogil:
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
     cdef Py_ssize_t places = (rows - 1) * (columns + s.h.reach) + columns
     cdef double taps = (s.v.whole + s.v.taps) * (s.h.whole + s.h.taps), sources = s.c * <double> s.v.source * s.h.source
-    cdef double bands = larger(<Py_ssize_t> (sources * sizeof(real)) // PLANE_BYTES, 1) if is_far(s) else 1
     if s.v.taps * s.h.taps == 0:
         return INFINITY         # a plan that fills rows
     if is_spread(s):
         return s.m * (60 + rows * ceil_div(columns, LANES) * (16 + 1.3 * taps))
-    return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.15 + 8) + 50 * rows + bands * s.c * taps * 1.9)
-            + sources * 0.15 + 30.0 * s.c * s.v.source)
+    return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.15 + 8) + 50 * rows)
+            + far_bands(s, sources) * s.m * s.c * taps * 1.9 + sources * 0.15 + 30.0 * s.c * s.v.source)
 
 
 cdef inline double channels_cost(Sum* s, bint prepacked) noexcept nogil:
