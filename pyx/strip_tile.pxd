@@ -5,8 +5,8 @@
 # The first tile of a panel fills it: it reads the pixels where they are in the planes, and stores them on its way. The
 # others fetch what comes next, a cache line for each summand, which costs nothing beside the multiply-adds: pixels of
 # the next panel (no prefetcher follows rows that are a picture apart), or weights of the next tiles. Two lines cost a
-# little, and serve where there are few tiles. All of them fetch
-# the lines that are written at their end, a row after the other: stores wait for lines one by one.
+# little, and serve where tiles are few. All of them fetch the lines that are written at their end, a row after the
+# other: stores wait for lines one by one.
 
 from vector cimport LANES, MAX_ROWS, PANEL, ROWS, fetch_far, fetch_own, real, vec
 from workspace cimport LINE
