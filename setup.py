@@ -44,6 +44,10 @@ FLAGS = [
     "-fno-asynchronous-unwind-tables",
 ]
 GCC_FLAGS = ["--param", "max-completely-peeled-insns=2000", "--param", "max-completely-peel-times=16"]
+# Vectors are written out in these, and other loops are short: vectors that gcc makes of them, with their remainders,
+# and calls of memset and memcpy took an eighth of a wheel, and more time than they saved.
+SHORT_LOOPS = ["-fno-tree-loop-vectorize", "-fno-tree-loop-distribute-patterns"]
+KERNEL_FLAGS = {"convolution": SHORT_LOOPS, "winograd": SHORT_LOOPS}
 MACROS = [
     ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
     # Tiles become loops of their own only when every leaf function is really inlined (pyx/tile.pxd).
@@ -131,7 +135,7 @@ def extension(kernel: str, name: str, flags: list[str], macros: list[tuple[str, 
     # Set afterwards: cythonize() remembers such lists by source file and would share them between the builds of one.
     for module in modules:
         module.include_dirs = [numpy.get_include(), "pyx"]
-        module.extra_compile_args = FLAGS + GCC_FLAGS + flags
+        module.extra_compile_args = FLAGS + GCC_FLAGS + KERNEL_FLAGS.get(kernel, []) + flags
         module.extra_link_args = []
         module.define_macros = MACROS + macros
     return modules

@@ -14,7 +14,7 @@ from plan cimport CHUNK, SOURCE_BYTES, Sum, block_start, is_merged, packs_kernel
 from runs cimport MAX_RUNS, Run, list_runs
 from tile cimport Term
 from tiles cimport channel_rows
-from vector cimport LANES, TABLE_ROWS, fetch_far, real
+from vector cimport LANES, MAX_LANES, PANEL, TABLE_ROWS, fetch_far, real, vec
 from workspace cimport LINE
 
 cdef enum:
@@ -94,15 +94,18 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
     # The sums of a block of channels from m on.  weight (of the group), until `end`  bias (m,)
     cdef Py_ssize_t lanes = smaller(width, s.m - m), c = 0, channels, next, step = pixels, j, r, i
     cdef Py_ssize_t high = channel_rows(width // LANES), lines = ceil_div(width, LINE), tiles, taken, fetched
+    cdef real first[PANEL * MAX_LANES]
     cdef const real* panel
     cdef const Patch* p
     cdef Ahead ahead
     # Pixels that come from further away than L2 every time are fetched while the chunk before is summed. (Of many small
     # images they lie in too many pages for that.)
     cdef bint far = k.images == 1 and s.c * s.planes.channel * <Py_ssize_t> sizeof(real) > SOURCE_BYTES
+    for r in range(width):
+        first[r] = bias[m + r] if r < lanes else 0
     for j in range(pixels):
-        for r in range(width):
-            f.sums[j * width + r] = bias[m + r] if r < lanes else 0
+        for r in range(width // LANES):
+            (<vec*> (f.sums + j * width + r * LANES))[0] = (<const vec*> (first + r * LANES))[0]
     while c < s.c and f.count:
         channels = smaller(chunk_channels(s, f.taps), s.c - c)
         next = c + channels if c + channels < s.c else 0

@@ -14,7 +14,7 @@ from plane cimport open_planes
 from strips cimport add_strips
 from tile cimport CHANNELS
 from tiles cimport narrower, pixel_tile_t, row_count, widest
-from vector cimport LANES, ROWS, STRIP, real, store_lanes, vec
+from vector cimport LANES, ROWS, STRIP, real, splat, store_lanes, vec
 
 
 cdef inline void write_strip(const real* strip, Py_ssize_t R, Py_ssize_t width, real* target, Py_ssize_t target_m,
@@ -150,8 +150,10 @@ cdef inline void fill_rows(const Sum* s, const Block* k, Py_ssize_t a, const rea
             for row in range(rows):
                 to = (target + image * s.target_image + (m * s.v.target + a + (k.row + row) * s.v.spacing) * s.h.target
                       + k.column * s.h.spacing)
-                for j in range(columns):
-                    to[j] = bias[m]
+                j = 0
+                while j < columns:
+                    store_lanes(to + j, splat(bias[m]), smaller(LANES, columns - j))
+                    j += LANES
 
 
 cdef inline void run_task(const Sum* s, Block* k, const real* source, const real* weight, const real* bias,

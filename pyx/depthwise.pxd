@@ -14,6 +14,8 @@
 # what a band reads is multiplied into the thread's memory, and what it wrote, where it is. Two more passes over the
 # arrays would take longer than the sum.
 
+from libc.string cimport memcpy, memset
+
 from geometry cimport ceil_div, larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
 from scaling cimport scale_block, scale_t
@@ -165,13 +167,13 @@ cdef inline void fetch_rows(const real* first, Py_ssize_t pitch, Py_ssize_t rows
 
 
 cdef inline void copy_windows(const DepthChannel* c, Py_ssize_t rows, Py_ssize_t top, Py_ssize_t left) noexcept nogil:
-    cdef Py_ssize_t j, q
+    cdef Py_ssize_t first = smaller(larger(-left, 0), window()), last = larger(smaller(c.width - left, window()), first)
     cdef real* to = c.scratch.windows
-    for j in range(rows):
-        for q in range(window()):
-            to[q] = 0
-            if 0 <= top + j < c.height and 0 <= left + q < c.width:
-                to[q] = c.x[(top + j) * c.width + left + q]
+    cdef Py_ssize_t y
+    memset(to, 0, rows * window() * sizeof(real))
+    for y in range(top, top + rows):
+        if 0 <= y < c.height:
+            memcpy(to + first, c.x + y * c.width + left + first, (last - first) * sizeof(real))
         to += window()
 
 

@@ -7,6 +7,8 @@
 # sums of all taps in registers, and multiplies each vector of x by all the rows of dy that it meets. Lanes that a last
 # strip, moved left, sees again are masked in both factors. A task is a few output channels, over all images in order.
 
+from libc.string cimport memcpy
+
 from depthwise cimport (DepthChannel, DepthScratch, carve_depth, copy_windows, fetch_rows, reach, scale_rows,
                         scaled_rows, window)
 from dot_walk cimport add_lanes
@@ -128,7 +130,7 @@ cdef inline void depth_dots(Py_ssize_t S, Py_ssize_t R, bint edge, Py_ssize_t co
 cdef inline void depth_dots_rows(Py_ssize_t S, Py_ssize_t R, const DepthChannel* c, const DepthGradient* g,
                                  const Sum* s, Py_ssize_t row) noexcept nogil:
     # R rows of a channel, strip by strip.
-    cdef Py_ssize_t top = c.top + row * S, tile_top, height, pitch, dy_row, at = 0, column, left, count, r, j
+    cdef Py_ssize_t top = c.top + row * S, tile_top, height, pitch, dy_row, at = 0, column, left, count, r
     cdef Py_ssize_t first = larger(top, 0), last = smaller(top + (R - 1) * S + 3, c.height) - 1
     cdef const real* masks = g.scratch.masks
     cdef const real* zeros = c.scratch.zeros
@@ -148,8 +150,7 @@ cdef inline void depth_dots_rows(Py_ssize_t S, Py_ssize_t R, const DepthChannel*
             x, pitch, tile_top, height = c.scratch.windows, window(), 0, (R - 1) * S + 3
         if dy + (R - 1) * dy_row + LANES > g.end:
             for r in range(R):
-                for j in range(smaller(c.columns, LANES)):
-                    rows[r * LANES + j] = dy[r * dy_row + j]
+                memcpy(rows + r * LANES, dy + r * dy_row, smaller(c.columns, LANES) * sizeof(real))
             dy, dy_row = rows, LANES
         if count:
             depth_dots(S, R, False, count, x, pitch, tile_top, height, zeros, masks, dy, dy_row, g.sums)

@@ -6,8 +6,8 @@
 # gradient, and write accumulators that hold channels in lanes back to channel-major arrays.
 
 from geometry cimport larger, smaller
-from vector cimport (LANES, MAX_LANES, PIECE, fetch, real, stack_pieces, store_between, vec, zip_high, zip_high_pieces,
-                     zip_low, zip_low_pieces)
+from vector cimport (LANES, MAX_LANES, PIECE, fetch, real, stack_pieces, store_between, store_lanes, vec, zip_high,
+                     zip_high_pieces, zip_low, zip_low_pieces)
 
 
 cdef inline void transpose(vec* a) noexcept nogil:
@@ -24,17 +24,20 @@ cdef inline void transpose(vec* a) noexcept nogil:
 
 
 cdef inline void transpose_square(const real* source, Py_ssize_t source_row, Py_ssize_t source_rows, real* target,
-                                  Py_ssize_t target_row, Py_ssize_t target_rows) noexcept nogil:
+                                  Py_ssize_t target_row, Py_ssize_t target_rows,
+                                  Py_ssize_t target_columns) noexcept nogil:
     # A block of LANES x LANES numbers, of which `source_rows` rows may be read (the last stands for the missing ones)
-    # and `target_rows` rows are written.
+    # and `target_rows` rows are written, `target_columns` numbers of each.
     cdef vec a[MAX_LANES]
     cdef Py_ssize_t i
     for i in range(LANES):
         a[i] = (<const vec*> (source + smaller(i, source_rows - 1) * source_row))[0]
     transpose(a)
     for i in range(LANES):
-        if i < target_rows:
+        if i < target_rows and target_columns == LANES:
             (<vec*> (target + i * target_row))[0] = a[i]
+        elif i < target_rows:
+            store_lanes(target + i * target_row, a[i], target_columns)
 
 
 cdef inline void transpose_pieces(const real* source, const Py_ssize_t* row_at, real* target, Py_ssize_t target_row,
@@ -88,8 +91,7 @@ cdef inline void lanes_into_rows(real* target, Py_ssize_t stride, Py_ssize_t lan
         for k in range(LANES // PIECE):
             transpose_pieces(panel + k * PIECE, row_at, square + k * PIECE * LANES, LANES, PIECE)
         for r in range(lanes):
-            for j in range(count):
-                target[r * stride + j] = square[r * LANES + j]
+            store_lanes(target + r * stride, (<const vec*> (square + r * LANES))[0], count)
         return
     while j < count:
         # The last square moves left.
@@ -138,7 +140,7 @@ cdef inline void pack_panel(real* panel, Py_ssize_t width, const real* source, P
             # A run shorter than a vector is read with what follows it, where that exists.
             while r < lanes and source + smaller(r + LANES, lanes) * stride - stride + at[i] + LANES <= end:
                 transpose_square(source + r * stride + at[i], stride, smaller(lanes - r, LANES),
-                                 panel + i * width + r, width, run)
+                                 panel + i * width + r, width, run, LANES)
                 r += LANES
         while r < width:
             for j in range(i, i + run):
@@ -185,17 +187,16 @@ cdef inline void unpack_panel(const real* panel, Py_ssize_t width, real* target,
             while r + LANES <= lanes:
                 (<vec*> (target + at[i] + r))[0] = (<const vec*> (panel + i * width + r))[0]
                 r += LANES
-            while r < lanes:
-                target[at[i] + r] = panel[i * width + r]
-                r += 1
+            if r < lanes:
+                store_lanes(target + at[i] + r, (<const vec*> (panel + i * width + r))[0], lanes - r)
         return
     while i < depth:
         run = run_length(at + i, depth - i)
         r = 0
-        if run == LANES:
+        if 4 * run >= LANES:
             while r < lanes:
-                transpose_square(panel + i * width + r, width, LANES, target + r * stride + at[i], stride,
-                                 smaller(lanes - r, LANES))
+                transpose_square(panel + i * width + r, width, run, target + r * stride + at[i], stride,
+                                 smaller(lanes - r, LANES), run)
                 r += LANES
         while r < lanes:
             for j in range(i, i + run):

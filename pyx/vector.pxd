@@ -144,10 +144,11 @@ cdef extern from *:
     static inline bits as_bits(vec a) { return (bits)a; }
     static inline vec as_vec(bits a) { return (vec)a; }
     static inline vec keep(vec a, vec mask) { return (vec)((bits)a & (bits)mask); }
+    static inline integer small_integer(Py_ssize_t a) { return a < 0 ? 0 : a < 1 << 20 ? a : 1 << 20; }
     static inline vec lanes_inside(Py_ssize_t first, Py_ssize_t step, Py_ssize_t size) {
-        integer mask[PYCONV_LANES];
-        for (int i = 0; i < PYCONV_LANES; i++) mask[i] = first + i * step >= 0 && first + i * step < size ? -1 : 0;
-        return *(const vec*)mask;
+        static const integer lane[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+        bits at = *(const bits*)lane * (integer)step;
+        return (vec)((at >= small_integer(-first)) & (at < small_integer(size - first)));
     }
     static inline bits load_bytes(const signed char* a) { return __builtin_convertvector(*(const bytes*)a, bits); }
     static inline void store_bytes(signed char* to, bits a) { *(bytes*)to = __builtin_convertvector(a, bytes); }

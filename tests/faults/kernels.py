@@ -53,6 +53,30 @@ FAULTS = [
     ),
     Fault(
         "pyx/panel.pxd",
+        "store_lanes(target + i * target_row, a[i], target_columns)",
+        "store_lanes(target + i * target_row, a[i], LANES)",
+        "a short run of pixels stored with what follows it",
+    ),
+    Fault(
+        "pyx/channels.pxd",
+        "(<const vec*> (first + r * LANES))[0]",
+        "(<const vec*> first)[0]",
+        "bias of the first vector of channels for all",
+    ),
+    Fault(
+        "pyx/correlation.pxd",
+        "store_lanes(to + j, splat(bias[m]), smaller(LANES, columns - j))",
+        "store_lanes(to + j, splat(bias[m]), LANES)",
+        "rows that no tap reaches filled beyond their end",
+    ),
+    Fault(
+        "pyx/depthwise.pxd",
+        "memcpy(to + first, c.x + y * c.width + left + first",
+        "memcpy(to, c.x + y * c.width + left + first",
+        "padding at the left of a copied window left out",
+    ),
+    Fault(
+        "pyx/panel.pxd",
         "panel[j * width + r] = source[smaller(r, lanes - 1) * stride + at[j]]",
         "panel[j * width + r] = source[smaller(r ^ 1, lanes - 1) * stride + at[j]]",
         "channels swapped in pairs",
