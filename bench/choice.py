@@ -3,6 +3,7 @@
     python -m bench.choice --threads 1 --count 200
     python -m bench.choice --threads 1 --layers lines
     python -m bench.choice --threads 1 --layers phases
+    python -m bench.choice --threads 1 --layers strides
     python -m bench.choice --threads 2 --dtype float64 --output choice.json
 
 The estimate in `pyconv/_winograd.py` was fitted to what this measures, and is checked by it: each line is a pass of a
@@ -65,7 +66,21 @@ def phases(seed: int) -> Iterator[Geometry]:
             yield Geometry(n, m, 2 * h, 2 * h, c, h, h, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1)
 
 
-LAYERS = {"squares": geometries, "lines": lines, "phases": phases}
+def strides(seed: int) -> Iterator[Geometry]:
+    """3x3 kernels with a stride of two, as networks halve their pictures."""
+    draw = random.Random(seed)
+    while True:
+        n, c, m, h = (draw.choice(values) for values in (BATCHES, CHANNELS, CHANNELS, HALVES))
+        if n * c * m * h * h * 9 < MOST_WORK:
+            yield Geometry(n, c, 2 * h, 2 * h, m, h, h, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1)
+
+
+LAYERS = {"squares": geometries, "lines": lines, "phases": phases, "strides": strides}
+
+
+def serves(g: Geometry, which: str) -> bool:
+    """Whether Winograd's kernels compute a pass."""
+    return _winograd.serves(g, which) or _winograd.serves_strided(g, which)
 
 
 def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str, bool, list[Callable[[], None]]]]:
@@ -81,7 +96,7 @@ def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str
     modules = [_kernels.convolution[dtype], _kernels.winograd[dtype]]
     small = _winograd.small(dtype)
     for which, source, result in zip(PASSES[:2], arrays, results[:2], strict=True):
-        for packed in (False, True) if _winograd.serves(g, which) else ():
+        for packed in (False, True) if serves(g, which) else ():
             able = [*modules, small] if _winograd.serves_small(g, which) else modules
             kept = [getattr(k, f"pack_{which}")(geometry, w, threads) if packed else None for k in able]
             yield (
@@ -94,7 +109,7 @@ def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str
                     for k, p in zip(able, kept, strict=True)
                 ],
             )
-    if _winograd.serves(g, PASSES[2]):
+    if serves(g, PASSES[2]):
         yield PASSES[2], False, [lambda k=k: k.weight_gradient(geometry, x, dy, results[2], threads) for k in modules]
 
 

@@ -2,11 +2,11 @@
 
 The estimate counts nanoseconds of one core, measured by `python -m bench.choice` with AVX-512 and float32 over some
 two hundred and fifty shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16; and 1-D layers of 50 to
-8000 pixels), and over as many of 4x4 kernels with a stride of two (3 to 512 channels, from pictures of 2x2 to 64x64,
-batches of 1 to 64). It lies between the times on one thread and on two: what is taken must not depend on the number of
-threads, though for one choice in twelve the two disagree by more than 5 %. Only the ratio of the two algorithms
-matters, and that depends on little else than the number of lanes of a vector, so the same numbers serve the other
-instruction sets and float64, but for the weight gradient, measured with AVX2 too.
+8000 pixels), and over as many of 4x4 kernels and of 3x3 ones with a stride of two (3 to 512 channels, from pictures of
+2x2 to 64x64, batches of 1 to 64). It lies between the times on one thread and on two: what is taken must not depend on
+the number of threads, though for one choice in twelve the two disagree by more than 5 %. Only the ratio of the two
+algorithms matters, and that depends on little else than the number of lanes of a vector, so the same numbers serve the
+other instruction sets and float64, but for the weight gradient, measured with AVX2 too.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ LEAST_CHANNELS = 8  # with fewer to sum over, its rounding error is more than th
 
 
 def serves(g: Geometry, which: str) -> bool:
-    """Whether the kernels of `winograd` compute this pass: 3x3 without stride or dilation, 1x3 without stride, or the
-    input gradient of 4x4 with a stride of two; and nothing empty.
-    """
-    if min(g.n, g.ic, g.ih, g.iw, g.oc, g.oh, g.ow) == 0:
-        return False
-    if (g.kh, g.kw, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w) == (4, 4, 2, 2, 1, 1):
-        return which == "input_gradient"
-    if (g.stride_h, g.stride_w) != (1, 1):
+    """Whether the kernels of `winograd` compute this pass, without stride: 3x3 without dilation, or 1x3; not empty."""
+    if _is_empty(g) or (g.stride_h, g.stride_w) != (1, 1):
         return False
     if (g.kh, g.kw) == (1, 3):
         return g.dilation_w <= MOST_DILATION
     return (g.kh, g.kw, g.dilation_h, g.dilation_w) == (3, 3, 1, 1)
+
+
+def serves_strided(g: Geometry, which: str) -> bool:
+    """The same with a stride of two: 3x3, or the input gradient of 4x4, without dilation."""
+    if _is_empty(g) or (g.stride_h, g.stride_w, g.dilation_h, g.dilation_w) != (2, 2, 1, 1):
+        return False
+    return (g.kh, g.kw) == (3, 3) or ((g.kh, g.kw) == (4, 4) and which == "input_gradient")
 
 
 def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
@@ -56,6 +57,8 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
         return _pays_for_lines(g, which, packed, c, m, pixels, lanes)
     if g.kh == 4:
         return _pays_for_phases(g, packed, c, m, lanes)
+    if g.stride_h == 2:
+        return _pays_for_strides(g, which, packed, c, m, lanes)
     if which == "weight_gradient":
         return _pays_for_weights(c, m, pixels, tiles, lanes, lanes * dtype.itemsize < LONG_VECTOR)
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
@@ -146,6 +149,30 @@ def _pays_for_phases(g: Geometry, packed: bool, c: int, m: int, lanes: int) -> b
     return winograd < direct + ((44 if packed else 156) * pairs + 2400)
 
 
+def _pays_for_strides(g: Geometry, which: str, packed: bool, c: int, m: int, lanes: int) -> bool:
+    """The same for 3x3 kernels with a stride of two: 81 products for 4x4 outputs."""
+    c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
+    pairs, pixels = c * m_vectors, g.n * g.oh * g.ow
+    if which == "weight_gradient":
+        tiles = g.n * _vectors(g.oh, 4) * _vectors(g.ow, 4)
+        winograd = 23 * pairs * tiles + (270 * c_vectors + 290 * m_vectors) * tiles + 116 * pairs + 2200
+        full = pairs if 2 * m > lanes else c * m / lanes
+        return winograd < 2.3 * full * pixels + (0.5 * c + 0.2 * m) * pixels + 25 * pairs + 700
+    by_channels = 9 * pairs * pixels
+    by_pixels = 9 * c * m * g.n * _vectors((g.oh - 1) * (g.ow + 1) + g.ow, lanes)
+    if which == "forward":
+        tiles = g.n * _vectors(g.oh, 4) * _vectors(g.ow, 4)
+        transforms = (230 * c_vectors + 130 * m_vectors) * tiles
+        direct = 0.26 * min(by_channels, by_pixels) + (1.1 * c + 0.14 * m) * pixels + (13 if packed else 30) * pairs
+    else:
+        tiles = g.n * _vectors(g.ih, 8) * _vectors(g.iw, 8)
+        transforms = (117 * c_vectors + 300 * m_vectors) * tiles
+        direct = 0.275 * min(by_channels, by_pixels) + (0.24 * c + 1.7 * m) * pixels
+        direct += (15 if packed else 52) * pairs
+    winograd = 26 * pairs * _vectors(tiles, 4) * 4 + transforms + (500 if packed else 75 * pairs + 1400)
+    return 1.05 * winograd < direct  # of few tiles, two threads have less
+
+
 def _products(h: int, w: int, g: Geometry, which: str) -> int:
     """How many pairs of a pixel and a tap of one image read the source rather than padding."""
     sides = (h, g.ih, g.pad_top), (w, g.iw, g.pad_left)
@@ -153,6 +180,10 @@ def _products(h: int, w: int, g: Geometry, which: str) -> int:
         sides = (h, g.oh, 2 - g.pad_top), (w, g.ow, 2 - g.pad_left)
     down, across = (sum(max(min(n, size + pad - t) - max(pad - t, 0), 0) for t in range(3)) for n, size, pad in sides)
     return down * across
+
+
+def _is_empty(g: Geometry) -> bool:
+    return min(g.n, g.ic, g.ih, g.iw, g.oc, g.oh, g.ow) == 0
 
 
 def _vectors(count: int, size: int) -> int:

@@ -3,8 +3,10 @@
 #     target[m] = sum over c of A' [(G weight[m, c] G') * (B' source[c] B)] A      tile by tile of 4x4 targets
 #     target[m] = sum over c of A' [(G weight[m, c]) * (B' source[c])]             the same for 1x3 kernels, of 1x4
 #
-# The input gradient of a 4x4 kernel with a stride of two is four such sums, with the matrices of winograd_phases.pxd.
-# Phases of rows are as groups that read the same source; those of columns lie together in V, U and M, as more points.
+# 3x3 kernels with a stride of two go in the same way, but with the matrices of winograd_strided.pxd and 8x8 targets in
+# the input gradient. That of a 4x4 kernel with a stride of two is four such sums, with the matrices of
+# winograd_phases.pxd. Phases of rows are as groups that read the same source; those of columns lie together in V, U and
+# M, as more points.
 #
 # With a dilation the numbers of a tile lie that far apart, and as many tiles lie between each other: together they are
 # a piece of a row, of which a block has whole ones.
@@ -27,6 +29,7 @@ from winograd_matrices cimport OUTPUTS, POINTS, SPAN
 from winograd_phases cimport PHASE_POINTS
 from winograd_product cimport CHANNELS_AHEAD
 from winograd_small cimport ROWS_SMALL, SMALL, SMALL_POINTS
+from winograd_strided cimport STRIDED_POINTS, STRIDED_WEIGHTS, strided_weight
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -45,15 +48,18 @@ cdef enum:
 cdef struct Winograd:
     Py_ssize_t n, groups, m, c                      # groups with their phases of rows; m and c per group
     Py_ssize_t phases                               # of the target, along either axis: 1 or 2
-    Py_ssize_t later_down, later_across             # by what in the source phase 1 starts reading after phase 0
+    Py_ssize_t later_down, later_across             # by what in the source phase 1 starts reading after phase 0; with a
+                                                    # stride of two and 3x3, the middle tap after the first
     Py_ssize_t work                                 # multiply-adds of the direct sum
     Py_ssize_t source_h, source_w, target_h, target_w
     Py_ssize_t top, left                            # target 0, of phase 0, starts reading at source -top, -left
     Py_ssize_t weight_m, weight_c, weight_group     # distances in the weight array
     bint flipped                                    # taps run backwards
-    Py_ssize_t taps, points                         # of a kernel: 9, 3 or 16; products of a tile: 36, 6 or 2 * 25
+    Py_ssize_t taps, points                         # of a kernel: 9, 3 or 16; products of a tile: 36, 6, 81, 2 * 25
+    Py_ssize_t weights                              # of a kernel in U: as many as points, but 36 for 81
     Py_ssize_t high, overlap                        # rows of targets of a tile, and how many more it reads
     Py_ssize_t wide                                 # numbers of targets of such a row
+    Py_ssize_t step_down, step_across               # rows and columns of the source from tile to tile
     Py_ssize_t apart                                # columns between the numbers of a tile
     Py_ssize_t down, across                         # tiles of an image
     Py_ssize_t c_blocks, vectors, panels            # vectors of channels c; of channels m, and their division
@@ -73,6 +79,18 @@ cdef struct Winograd:
     Py_ssize_t* at                                  # [c + CHANNELS_AHEAD] of a row of V
 
 
+cdef inline void describe_strided(Winograd* w, const Geometry* g, bint input_gradient) noexcept nogil:
+    # What is different for 3x3 kernels with a stride of two.
+    w.overlap, w.points, w.weights = 1, STRIDED_POINTS, STRIDED_WEIGHTS * STRIDED_WEIGHTS
+    if input_gradient:
+        w.high = w.wide = 2 * OUTPUTS
+        w.top, w.left = 1 - (g.pad_top + 1) // 2, 1 - (g.pad_left + 1) // 2
+        w.later_down, w.later_across = 1 - g.pad_top % 2, 1 - g.pad_left % 2
+    else:
+        w.step_down = w.step_across = 2 * OUTPUTS
+        w.later_down = w.later_across = 1
+
+
 cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, Py_ssize_t tile) noexcept nogil:
     w.n, w.flipped, w.phases, w.later_down, w.later_across = g.n, input_gradient, 1, 0, 0
     w.work = g.kh * g.kw * g.n * g.oc * (g.ic // g.groups) * g.oh * g.ow
@@ -80,12 +98,14 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, P
     w.points, w.wide = (w.high + w.overlap) * SPAN, OUTPUTS
     if FEW_TILES > 0 and tile == SMALL:
         w.high, w.wide, w.points = SMALL, SMALL, SMALL_POINTS
+    w.weights, w.step_down, w.step_across = w.points, w.high, w.wide
     if input_gradient:
         w.m, w.c = g.ic // g.groups, g.oc // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.oh, g.ow, g.ih, g.iw
         w.top, w.left = w.overlap - g.pad_top, 2 * w.apart - g.pad_left
-        if g.stride_h == 2:
-            w.phases, w.overlap, w.points = 2, 1, 2 * PHASE_POINTS
+        if g.kh == 4:
+            w.phases, w.overlap = 2, 1
+            w.points = w.weights = 2 * PHASE_POINTS
             w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2
             w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2
         w.weight_m, w.weight_c = w.taps, w.taps * w.m
@@ -94,6 +114,8 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, P
         w.source_h, w.source_w, w.target_h, w.target_w = g.ih, g.iw, g.oh, g.ow
         w.top, w.left = g.pad_top, g.pad_left
         w.weight_m, w.weight_c = w.taps * w.c, w.taps
+    if g.stride_h == 2 and g.kh == 3:
+        describe_strided(w, g, input_gradient)
     w.weight_group = w.taps * w.m * w.c
     w.groups = g.groups * w.phases
     w.down = ceil_div(w.target_h, w.phases * w.high)
@@ -126,6 +148,16 @@ cdef inline bint is_small(const Winograd* w) noexcept nogil:
     return FEW_TILES > 0 and w.points == SMALL_POINTS
 
 
+cdef inline bint is_strided(const Winograd* w) noexcept nogil:
+    # Whether the kernels are 3x3 with a stride of two.
+    return w.points == STRIDED_POINTS
+
+
+cdef inline Py_ssize_t weight_of_point(const Winograd* w, Py_ssize_t point) noexcept nogil:
+    # Which number of U, or of S, a product has to do with.
+    return strided_weight(point) if is_strided(w) else point
+
+
 cdef inline bint is_few(const Winograd* w) noexcept nogil:
     # Whether the products are those of winograd_few.pxd, where U is not stored.
     return is_small(w) or FEW_TILES > 0 and w.points == POINTS and w.n * w.down * w.across <= FEW_TILES
@@ -133,7 +165,7 @@ cdef inline bint is_few(const Winograd* w) noexcept nogil:
 
 cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:
     # Of a group, all its phases.
-    return w.phases * w.points * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
+    return w.phases * w.weights * w.c * w.vectors * LANES * <Py_ssize_t> sizeof(real)
 
 
 cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
@@ -231,7 +263,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
             w.together = larger(M_BYTES // (w.m_block * <Py_ssize_t> sizeof(real)), 1)
             w.together = smaller(w.together, ceil_div(w.stage, w.parts))
     w.u_point = w.depth * width + LANES         # a line more: points must not share cache sets
-    w.u_panel = w.points * w.u_point
+    w.u_panel = w.weights * w.u_point
 
 
 cdef inline Py_ssize_t panel_start(const Winograd* w, Py_ssize_t panel) noexcept nogil:

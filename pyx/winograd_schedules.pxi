@@ -13,7 +13,7 @@ from vector cimport LANES, ROWS, real
 from winograd_few cimport products_of
 from winograd_matrices cimport SPAN
 from winograd_output cimport transform_products
-from winograd_plan cimport CHAIN, Winograd, is_few, is_small, panel_start
+from winograd_plan cimport CHAIN, Winograd, is_few, is_small, panel_start, weight_of_point
 from winograd_product cimport half_product_of, product_of
 from winograd_small cimport multiply_small
 from winograd_transform cimport (WEIGHTS, Loom, Window, carve_loom, clear_tiles, transform_source, transform_weights,
@@ -70,21 +70,22 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
                    const real* v, const real* u, real* m) noexcept nogil:
     # From V of a block and U of a panel, `depth` channels c of them from `first` on, to M.
     cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), tiles = window_of(w, block).tiles
-    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, c, count
+    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, c, count, point
+    cdef const real* of_point
     cdef const Py_ssize_t* at = w.at + first
     if 2 * left > ROWS:
         full, left = full + 1, 0
-    for _ in range(w.points):
+    for point in range(w.points):
+        of_point = u + weight_of_point(w, point) * w.u_point
         c = 0
         while c < depth:
             count = smaller(CHAIN, depth - c)
-            product_of(width // LANES, first + c == 0)(full, count, at + c, v, w.v_rows, u + c * width, m)
+            product_of(width // LANES, first + c == 0)(full, count, at + c, v, w.v_rows, of_point + c * width, m)
             if left:
                 half_product_of(width // LANES, first + c == 0)(1, count, at + c, v + full * w.v_rows, 0,
-                                                                u + c * width, m + full * ROWS * width)
+                                                                of_point + c * width, m + full * ROWS * width)
             c += CHAIN
         v += w.v_point
-        u += w.u_point
         m += w.m_point
 
 

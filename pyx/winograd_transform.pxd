@@ -10,10 +10,11 @@ from libc.string cimport memset
 from geometry cimport ceil_div, larger, smaller
 from panel cimport pack_panel, transpose
 from vector cimport LANES, MAX_LANES, PANEL, held, real, splat, vec
-from winograd_matrices cimport at, line_of_data, line_of_weight, put, transform_data, transform_weight
+from winograd_matrices cimport OUTPUTS, at, line_of_data, line_of_weight, put, transform_data, transform_weight
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_weights
-from winograd_plan cimport Winograd, is_small
+from winograd_plan cimport Winograd, is_small, is_strided
 from winograd_small cimport transform_small_data
+from winograd_strided cimport STRIDED_SPAN, STRIDED_WEIGHTS, transform_strided_data, transform_strided_weights
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -42,7 +43,8 @@ cdef inline Py_ssize_t tiles_at_once(const Winograd* w) noexcept nogil:
 
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t rows = w.high * smaller(w.rows, w.down) + w.overlap, columns = w.wide * w.columns + 2 * w.apart
+    cdef Py_ssize_t rows = w.step_down * smaller(w.rows, w.down) + w.overlap
+    cdef Py_ssize_t columns = w.step_across * w.columns + 2 * w.apart
     cdef Py_ssize_t outputs = w.high * larger(w.phases * w.wide * tiles_at_once(w), LANES) + LANES
     k.plane = <real*> carve(carver, larger(rows * columns, outputs) * LANES, sizeof(real))
     k.taps = <real*> carve(carver, WEIGHTS * w.taps * PANEL * LANES, sizeof(real))
@@ -69,7 +71,7 @@ cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil
     b.row, b.column = first_row(w, band), block % w.column_bands * w.columns
     b.rows, b.columns = first_row(w, band + 1) - b.row, smaller(w.columns, w.across - b.column)
     b.tiles = b.rows * b.columns
-    look(&b, b.column * w.wide - w.left, b.columns * w.wide + 2 * w.apart, w.source_w)
+    look(&b, b.column * w.step_across - w.left, b.columns * w.step_across + 2 * w.apart, w.source_w)
     return b
 
 
@@ -137,7 +139,7 @@ cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_
 
 cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile,
                                const real* plane) noexcept nogil:
-    # One row of tiles, from number `tile` of the block on.  plane (6 or 1, b.width, LANES)
+    # One row of tiles, from number `tile` of the block on.  plane (rows that a tile reads, b.width, LANES)
     cdef Py_ssize_t step = w.apart * LANES, i, phase
     cdef real* to
     cdef const real* d
@@ -148,6 +150,9 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
                 for phase in range(w.phases):
                     transform_phase_data(to + phase * PHASE_POINTS * w.v_point, w.v_point,
                                          d + phase * w.later_across * LANES, b.width * LANES, w.high + w.overlap)
+            elif is_strided(w):
+                transform_strided_data(to, w.v_point, d, b.width * LANES, w.step_down // OUTPUTS, w.later_down,
+                                       w.later_across, w.points // STRIDED_SPAN)
             elif is_small(w):
                 transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)
             elif w.high > 1:
@@ -156,7 +161,7 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
                 line_of_data(to, w.v_point, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3),
                              at(d, step, 4), at(d, step, 5))
             tile += 1
-        plane += w.wide * step
+        plane += w.step_across * step
 
 
 cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
@@ -171,13 +176,13 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
     while row < last:
         image = row // w.down
         first = source + (image * w.groups // w.phases * w.c + of_group + c) * w.source_h * w.source_w
-        y = row % w.down * w.high - top
+        y = row % w.down * w.step_down - top
         opened = 0
         while row < last and row // w.down == image:
-            i = w.high * (row % w.down) - top - y
+            i = w.step_down * (row % w.down) - top - y
             open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
-                      y + i + w.high + w.overlap)
-            opened = i + w.high + w.overlap
+                      y + i + w.step_down + w.overlap)
+            opened = i + w.step_down + w.overlap
             transform_row(v, w, &b, tile, k.plane + i * b.width * LANES)
             tile += b.columns
             row += 1
@@ -227,6 +232,9 @@ cdef inline void transform_weights(real* u, const Winograd* w, Py_ssize_t phase,
         g += (w.taps - 1) * LANES
     if w.phases > 1:
         transform_phases(u, w, phase, u_next, g, step, count)
+        return
+    if is_strided(w):
+        transform_strided_weights(u, w.u_point, u_next, g, step, w.taps * LANES, count, w.weights // STRIDED_WEIGHTS)
         return
     for _ in range(count):
         if w.high > 1:

@@ -18,8 +18,10 @@ from panel cimport unpack_panel
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
 from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient, line_of_weight_gradient, put,
                                 transform_gradient)
-from winograd_plan cimport Winograd, most_tiles, panel_start, shape_v, stage_bytes, whole_pieces
+from winograd_plan cimport (Winograd, is_strided, most_tiles, panel_start, shape_v, stage_bytes, weight_of_point,
+                            whole_pieces)
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
+from winograd_strided cimport STRIDED_SPAN, transform_strided_gradient, transform_strided_sums
 from winograd_transform cimport Loom, Window, clear_tiles, look, open_rows, window_of
 from workspace cimport Carver, carve
 
@@ -89,7 +91,7 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
     w.panels = ceil_div(w.vectors, PANEL)
     width = ceil_div(w.vectors, w.panels) * LANES
     tile_bytes = w.points * (w.c_blocks * LANES + w.panels * width) * <Py_ssize_t> sizeof(real)
-    sum_bytes = w.points * w.c_blocks * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
+    sum_bytes = w.weights * w.c_blocks * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
     k.shares, k.stages, w.stage = 0, 1, 1
     if sum_bytes <= SHARE_SUMS and (w.groups > 1 or tiles >= 2 * LEAST_SHARE):
         k.shares = 1 if tiles < 2 * LEAST_SHARE else 2
@@ -106,7 +108,7 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
     k.tiles = w.stage * w.tiles
     shape_v(w, GROUP)
     k.d_rows = w.vectors * w.v_vector
-    k.s_vector = w.points * LANES * width
+    k.s_vector = w.weights * LANES * width
     k.s_panel = w.c_blocks * k.s_vector
     k.taps_vector = LANES * w.taps * width
     k.taps_panel = w.c_blocks * k.taps_vector
@@ -155,7 +157,10 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
         for i in range(b.columns):
             to = d + tile // w.group * k.d_rows + tile % w.group * width
             line = loom.plane + (i // w.apart * OUTPUTS * w.apart + i % w.apart) * LANES
-            if w.high > 1:
+            if is_strided(w):
+                transform_strided_gradient(to, w.group * width, line, b.width * LANES, w.high,
+                                           w.points // STRIDED_SPAN)
+            elif w.high > 1:
                 transform_gradient(to, w.group * width, line, b.width * LANES)
             else:
                 line_of_gradient(to, w.group * width, at(line, step, 0), at(line, step, 1), at(line, step, 2),
@@ -169,21 +174,26 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
                               Py_ssize_t tiles, const real* v, const real* d, real* s) noexcept nogil:
     # Into S of vectors first .. last of channels c, which s points to.
     cdef const Winograd* w = &k.w
-    cdef Py_ssize_t vectors = (panel_start(w, panel + 1) - panel_start(w, panel)) // LANES, point, i, tile
+    cdef Py_ssize_t vectors = (panel_start(w, panel + 1) - panel_start(w, panel)) // LANES, point, weight, i, tile
+    cdef Py_ssize_t last_weight = -1        # of S so far, which is what other products of a middle tap are added to
+    cdef bint new
     cdef const Py_ssize_t* d_at = k.d_at + (vectors - 1) * (k.tiles + AHEAD)
     cdef const real* a
     cdef const real* b
     cdef real* to
     d += panel_start(w, panel) // LANES * w.v_vector
     for point in range(w.points):
+        weight = weight_of_point(w, point)
+        new = start and weight > last_weight
+        last_weight = larger(last_weight, weight)
         b = d + point * vectors * w.v_point
         for i in range(first, last):
             a = v + i * w.v_vector + point * w.v_point
-            to = s + (i - first) * k.s_vector + point * LANES * vectors * LANES
+            to = s + (i - first) * k.s_vector + weight * LANES * vectors * LANES
             tile = 0
             while tile < tiles:
-                sum_tile_of(vectors, start and tile == 0)(LANES // SUM_ROWS, smaller(CHAIN, tiles - tile),
-                                                          k.v_at + tile, a, SUM_ROWS, d_at + tile, b, to)
+                sum_tile_of(vectors, new and tile == 0)(LANES // SUM_ROWS, smaller(CHAIN, tiles - tile),
+                                                        k.v_at + tile, a, SUM_ROWS, d_at + tile, b, to)
                 tile += CHAIN
 
 
@@ -199,6 +209,9 @@ cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, con
             to = taps + c * k.w.taps * width + lane * LANES
             if k.w.high == 1:
                 line_of_weight_gradient(to, width, first_sum, LANES * width)
+                continue
+            if is_strided(&k.w):
+                transform_strided_sums(to, width, first_sum, LANES * width, SPAN)
                 continue
             for j in range(SPAN):
                 line_of_weight_gradient(between + j * LANES, SPAN * LANES, first_sum + j * LANES * width,

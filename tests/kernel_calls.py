@@ -116,6 +116,7 @@ def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Ca
     for kernel, stride, dilation in (
         ((3, 3), (1, 1), (1, 1)),
         ((1, 3), (1, 1), case.dilation),
+        ((3, 3), (2, 2), (1, 1)),
         ((4, 4), (2, 2), (1, 1)),
     ):
         output_padding = tuple(min(a, b - 1) for a, b in zip(case.output_padding, stride, strict=True))
@@ -136,9 +137,9 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
         ("dx", backward, {"dy": dy, "w": w, "b": None}),
         ("dw", "weight_gradient", {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}),
     ):
-        if case.stride != (1, 1) and kernel != "input_gradient":
+        if case.kernel == (4, 4) and kernel != "input_gradient":
             continue
-        what = f"winograd {case.kernel[0]}x{case.kernel[1]} {name}"
+        what = f"winograd {case.kernel[0]}x{case.kernel[1]}, stride {case.stride[0]}, {name}"
         call = _simple(getattr(module, kernel), what, geometry, inputs, {name: expected[name]}, dtype)
         call.atol = winograd_bound(dtype, case.terms[name], expected[name])
         yield call
@@ -151,7 +152,7 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
 
             yield replace(call, name=f"{call.name}, packed", run=run)
             tiles = case.n * math.prod(-(-size // 2) for size in expected[name].shape[2:])
-            if case.kernel == (3, 3) and tiles <= module.small_tiles():
+            if (case.kernel, case.stride) == ((3, 3), (1, 1)) and tiles <= module.small_tiles():
                 yield replace(call, name=f"{call.name}, tiles of 2x2", run=partial(run, tile=2))
 
 

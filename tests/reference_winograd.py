@@ -22,34 +22,44 @@ def phase_matrices() -> tuple[np.ndarray, ...]:
     return tuple(np.array(m) for m in _kernels.load("winograd", np.float64).phase_matrices())
 
 
-def tiles(x, size: int, top: int, left: int, down: int, across: int) -> np.ndarray:
-    """(N, C, down, across, size, size): squares of `x` 4 apart, the first at (-top, -left), zeros outside."""
+def axis_matrices(taps: int, absolute: bool = False) -> tuple[np.ndarray, ...]:
+    """The same for so many taps along an axis, 4 targets at a time: 3, 2, or a single one, which takes no transform."""
+    return {3: matrices(absolute), 2: phase_matrices(), 1: (np.eye(4), np.ones((4, 1)), np.eye(4))}[taps]
+
+
+def tiles(x, size: tuple[int, int], top: int, left: int, down: int, across: int) -> np.ndarray:
+    """(N, C, down, across, *size): rectangles of `x` 4 apart, the first at (-top, -left), zeros outside."""
     n, c, h, w = x.shape
-    high, wide = 4 * down + size, 4 * across + size
+    high, wide = 4 * down + size[0], 4 * across + size[1]
     padded = np.zeros((n, c, high, wide))
     y, z = max(0, -top), max(0, -left)  # a negative padding cuts off
     rows, columns = min(h - y, high - max(top, 0)), min(w - z, wide - max(left, 0))
     padded[:, :, max(top, 0) :, max(left, 0) :][:, :, : max(rows, 0), : max(columns, 0)] = x[
         :, :, y : y + max(rows, 0), z : z + max(columns, 0)
     ]
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=(2, 3))
     return windows[:, :, ::4, ::4][:, :, :down, :across]
 
 
 def forward(x, w, padding, out, groups: int = 1, absolute: bool = False) -> np.ndarray:
-    """The convolution of `x` with weights (K, C / groups, 3, 3) or 2x2 ones, padded by (top, left), of size `out`."""
-    data, weight, output = matrices(absolute) if w.shape[2] == 3 else phase_matrices()
+    """The convolution of `x` with weights (K, C / groups, 1 to 3, 1 to 3), padded by (top, left), of size `out`."""
+    (bv, gv, av), (bh, gh, ah) = (axis_matrices(taps, absolute) for taps in w.shape[2:])
     down, across = -(-out[0] // 4), -(-out[1] // 4)
-    d = tiles(x, len(data), *padding, down, across)
-    v = np.einsum("ia,ncyxab,jb->ncyxij", data, d, data, optimize=True)
-    u = np.einsum("ia,kcab,jb->kcij", weight, w, weight, optimize=True)
+    d = tiles(x, (len(bv), len(bh)), *padding, down, across)
+    v = np.einsum("ia,ncyxab,jb->ncyxij", bv, d, bh, optimize=True)
+    u = np.einsum("ia,kcab,jb->kcij", gv, w, gh, optimize=True)
     k, c = w.shape[0] // groups, w.shape[1]
     m = [
         np.einsum("kcij,ncyxij->nkyxij", u[g * k : g * k + k], v[:, g * c : g * c + c], optimize=True)
         for g in range(groups)
     ]
-    y = np.einsum("pi,nkyxij,qj->nkypxq", output, np.concatenate(m, axis=1), output, optimize=True)
+    y = np.einsum("pi,nkyxij,qj->nkypxq", av, np.concatenate(m, axis=1), ah, optimize=True)
     return y.reshape(*y.shape[:2], 4 * down, 4 * across)[:, :, : out[0], : out[1]]
+
+
+def strided_forward(x, w, padding, out, groups: int = 1) -> np.ndarray:
+    """That of 3x3 weights with a stride of two: the sum over the parities of taps, each in a picture of its own."""
+    return sum(forward(x, w[:, :, a::2, b::2], at, out, groups) for a, b, x, at in _parities(x, padding))
 
 
 def input_gradient(dy, w, padding, size, groups: int = 1, absolute: bool = False) -> np.ndarray:
@@ -58,14 +68,22 @@ def input_gradient(dy, w, padding, size, groups: int = 1, absolute: bool = False
 
 
 def strided_input_gradient(dy, w, padding, size, groups: int = 1) -> np.ndarray:
-    """That of 4x4 weights with a stride of two: row i of it is row (i + padding) // 2 of the phase of its parity."""
+    """That of 3x3 or 4x4 weights with a stride of two: row i is row (i + padding) // 2 of the phase of its parity."""
     turned = _turned(w, groups)
     dx = np.empty((len(dy), w.shape[1] * groups, *size))
     for i, j in np.ndindex(2, 2):
         (down, row), (across, column) = divmod(i + padding[0], 2), divmod(j + padding[1], 2)
-        phase, out = turned[:, :, 1 - row :: 2, 1 - column :: 2], (-(-(size[0] - i) // 2), -(-(size[1] - j) // 2))
-        dx[:, :, i::2, j::2] = forward(dy, phase, (1 - down, 1 - across), out, groups)
+        phase = turned[:, :, (w.shape[2] - 1 - row) % 2 :: 2, (w.shape[3] - 1 - column) % 2 :: 2]
+        top, left = phase.shape[2] - 1 - down, phase.shape[3] - 1 - across
+        dx[:, :, i::2, j::2] = forward(dy, phase, (top, left), (-(-(size[0] - i) // 2), -(-(size[1] - j) // 2)), groups)
     return dx
+
+
+def _parities(x, padding):
+    """For each parity of rows and columns of padded `x`: that, a picture of them, and its padding (top, left)."""
+    for a, b in np.ndindex(2, 2):
+        i, j = (a + padding[0]) % 2, (b + padding[1]) % 2
+        yield a, b, x[:, :, i::2, j::2], ((padding[0] - a + i) // 2, (padding[1] - b + j) // 2)
 
 
 def _turned(w, groups: int) -> np.ndarray:
@@ -73,15 +91,24 @@ def _turned(w, groups: int) -> np.ndarray:
     return w[:, :, ::-1, ::-1].reshape(groups, k, c, *kernel).swapaxes(1, 2).reshape(groups * c, k, *kernel)
 
 
-def weight_gradient(x, dy, padding, groups: int = 1, absolute: bool = False) -> np.ndarray:
-    """(K, C / groups, 3, 3): the same form, summed over tiles."""
-    data, weight, output = matrices(absolute)
+def weight_gradient(x, dy, padding, groups: int = 1, absolute: bool = False, taps: tuple[int, int] = (3, 3)):
+    """(K, C / groups, *taps): the same form, summed over tiles."""
+    (bv, gv, av), (bh, gh, ah) = (axis_matrices(count, absolute) for count in taps)
     down, across = -(-dy.shape[2] // 4), -(-dy.shape[3] // 4)
-    v = np.einsum("ia,ncyxab,jb->ncyxij", data, tiles(x, 6, *padding, down, across), data, optimize=True)
-    t = np.einsum("pi,nkyxpq,qj->nkyxij", output, tiles(dy, 4, 0, 0, down, across), output, optimize=True)
+    d = tiles(x, (len(bv), len(bh)), *padding, down, across)
+    v = np.einsum("ia,ncyxab,jb->ncyxij", bv, d, bh, optimize=True)
+    t = np.einsum("pi,nkyxpq,qj->nkyxij", av, tiles(dy, (4, 4), 0, 0, down, across), ah, optimize=True)
     k, c = dy.shape[1] // groups, x.shape[1] // groups
     s = [
         np.einsum("nkyxij,ncyxij->kcij", t[:, g * k : g * k + k], v[:, g * c : g * c + c], optimize=True)
         for g in range(groups)
     ]
-    return np.einsum("ir,kcij,js->kcrs", weight, np.concatenate(s), weight, optimize=True)
+    return np.einsum("ir,kcij,js->kcrs", gv, np.concatenate(s), gh, optimize=True)
+
+
+def strided_weight_gradient(x, dy, padding, groups: int = 1) -> np.ndarray:
+    """That of 3x3 weights with a stride of two, parity by parity."""
+    dw = np.empty((dy.shape[1], x.shape[1] // groups, 3, 3))
+    for a, b, picture, at in _parities(x, padding):
+        dw[:, :, a::2, b::2] = weight_gradient(picture, dy, at, groups, taps=(2 - a, 2 - b))
+    return dw

@@ -1,77 +1,157 @@
-"""Winograd's algorithm for transposed convolutions with 4x4 kernels and a stride of two, phase by phase."""
+"""Winograd's algorithm for kernels with a stride of two: 3x3, in every pass, and transposed convolutions with 4x4."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
+import geometries
 import operations
 import pyconv as pc
+import reference_winograd
 from geometries import Conv
 from pyconv import _kernels
 from tolerance import assert_as_where_not_finite, assert_near, assert_same_bits, winograd_bound
 
+RUNS_HERE = [isa for isa in _kernels.built if isa in _kernels.supported]
 
-def strided(n, ic, oc, size, padding=((1, 1), (1, 1)), **options):
-    return Conv(4, n, ic, oc, options.pop("groups", 1), size, (4, 4), (2, 2), padding, transposed=True, **options)
+
+def strided(n, ic, oc, size, padding=((1, 1), (1, 1)), groups=1, kernel=(3, 3), **options):
+    return Conv(4, n, ic, oc, groups, size, kernel, (2, 2), padding, **options)
+
+
+def transposed(n, ic, oc, size, kernel=(4, 4), **options):
+    return strided(n, ic, oc, size, kernel=kernel, transposed=True, **options)
 
 
 CASES = [
-    strided(20, 64, 48, (4, 4)),
-    strided(3, 130, 20, (8, 9), padding=((0, 2), (3, 1))),
-    strided(1, 40, 70, (31, 30)),
-    strided(2, 24, 36, (16, 17), groups=2),
-    strided(2, 33, 100, (5, 90), output_padding=(1, 1)),
-    strided(70, 300, 130, (3, 4)),
-    strided(9, 200, 150, (16, 15), padding=((2, 1), (0, 0))),
-    strided(1, 8, 3, (70, 70)),
+    transposed(20, 64, 48, (4, 4)),
+    transposed(3, 130, 20, (8, 9), padding=((0, 2), (3, 1))),
+    transposed(1, 40, 70, (31, 30)),
+    transposed(2, 24, 36, (16, 17), groups=2),
+    transposed(2, 33, 100, (5, 90), output_padding=(1, 1)),
+    transposed(70, 300, 130, (3, 4)),
+    transposed(9, 200, 150, (16, 15), padding=((2, 1), (0, 0))),
+    transposed(1, 8, 3, (70, 70)),
+    strided(1, 64, 64, (56, 56)),
+    strided(3, 40, 72, (7, 7)),
+    strided(2, 33, 49, (13, 190)),
+    strided(2, 24, 100, (30, 17), groups=2, padding=((0, 1), (1, 0))),
+    strided(5, 130, 20, (9, 10), padding=((0, 2), (3, 1))),
+    strided(1, 300, 150, (14, 14), padding=((0, 0), (0, 0))),
+    strided(60, 17, 35, (8, 11)),
+    strided(2, 150, 136, (28, 30)),
+    transposed(3, 48, 32, (13, 14), (3, 3), output_padding=(1, 0)),
+    transposed(2, 130, 40, (7, 20), (3, 3), padding=((0, 0), (2, 1)), groups=2),
 ]
 
 
-def transpose(case, x, w, b, algorithm="winograd", packed=False):
-    """The transposed convolution by the kernels of one algorithm."""
+def convolve(case, x, w, b, dy, algorithm="winograd", packed=False):
+    """All that the kernels of one algorithm compute of a case: y, dx and dw; of 4x4, y alone."""
     kernels = getattr(_kernels, {"direct": "convolution"}.get(algorithm, algorithm))[x.dtype]
-    geometry, y = np.array(case.packed, np.intp), np.full(case.y_shape, np.nan, x.dtype)
-    kept = kernels.pack_input_gradient(geometry, w, pc.get_num_threads()) if packed else None
-    kernels.input_gradient(geometry, x, w, b, y, pc.get_num_threads(), kept)
-    return y
+    geometry, threads = np.array(case.packed, np.intp), pc.get_num_threads()
+    forward, backward = ("input_gradient", "forward") if case.transposed else ("forward", "input_gradient")
+    found = {"y": np.full(case.y_shape, np.nan, x.dtype)}
+    kept = getattr(kernels, f"pack_{forward}")(geometry, w, threads) if packed else None
+    getattr(kernels, forward)(geometry, x, w, b, found["y"], threads, kept)
+    if case.kernel == (3, 3):
+        found |= {"dx": np.full_like(x, np.nan), "dw": np.full_like(w, np.nan)}
+        kept = getattr(kernels, f"pack_{backward}")(geometry, w, threads) if packed else None
+        getattr(kernels, backward)(geometry, dy, w, None, found["dx"], threads, kept)
+        pair = (dy, x) if case.transposed else (x, dy)
+        kernels.weight_gradient(geometry, *pair, found["dw"], threads)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- the matrices
+
+
+@pytest.mark.parametrize("isa", RUNS_HERE)
+def test_the_matrices_compute_every_other_correlation(isa, dtype):
+    """In rationals: A' [(G g) * (B' d)] is the sum of g[j] d[2 i + j]; the last number of G g takes part four times."""
+    found = _kernels.load("winograd", dtype, isa).strided_matrices()
+    data, _, output, *_ = ([[Fraction(value) for value in row] for row in matrix] for matrix in found)
+    points = [Fraction(3, 8), -Fraction(3, 8), Fraction(5, 4), -Fraction(5, 4)]
+    slopes = [np.prod([t - u for u in points if u != t]) for t in points]
+    weight = [[1 / slope, Fraction(0), t / slope] for t, slope in zip(points, slopes, strict=True)]
+    weight += [[Fraction(0), Fraction(0), Fraction(1)], [Fraction(0), Fraction(1), Fraction(0)]]
+    assert np.array_equal(np.array([[float(v) for v in row] for row in weight], dtype), np.array(found[1], dtype))
+    for i, j, k in np.ndindex(4, 3, 9):
+        value = sum(output[i][p] * weight[min(p, 5)][j] * data[p][k] for p in range(9))
+        assert value == (k == 2 * i + j), (i, j, k)
+
+
+@pytest.mark.parametrize("isa", RUNS_HERE)
+def test_the_weight_gradient_reads_the_same_matrices(isa, dtype):
+    _, weight, output, gradient, weight_gradient = _kernels.load("winograd", dtype, isa).strided_matrices()
+    assert np.array_equal(gradient, np.transpose(output))
+    assert np.array_equal(weight_gradient, np.transpose(weight))
+
+
+# ------------------------------------------------------------------------------------------------- results
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (4, 4)])
+def test_the_slow_twin_agrees_with_the_definition(kernel):
+    """The formula in plain NumPy is the convolution with a stride of two."""
+    for seed in range(20):
+        case = replace(geometries.conv(87_000 + seed), kernel=kernel, stride=(2, 2), dilation=(1, 1))
+        if min(case.out) < 1 or 0 in (case.n, case.ic, case.oc, *case.size):
+            continue
+        x, w, b, dy = operations.arrays(case, np.float64, whole=True)
+        expected = operations.convolve_reference(case, x, w, 0 * b, dy)
+        padding = case.padding[0][0], case.padding[1][0]
+        found = {"dx": reference_winograd.strided_input_gradient(dy, w, padding, case.size, case.groups)}
+        if kernel == (3, 3):
+            found["y"] = reference_winograd.strided_forward(x, w, padding, case.out, case.groups)
+            found["dw"] = reference_winograd.strided_weight_gradient(x, dy, padding, case.groups)
+        for name, value in found.items():
+            bound = winograd_bound(np.float64, case.terms[name], expected[name])
+            assert_near(value, expected[name], bound, f"{name} of {case}")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_as_accurate_as_promised(case, dtype):
     rng = np.random.default_rng(1)
-    data = [rng.standard_normal(s).astype(dtype) for s in (case.x_shape, case.w_shape, (case.oc,))]
-    expected = transpose(case, *(a.astype(np.float64) for a in data), "direct")
-    found, direct = (transpose(case, *data, algorithm) for algorithm in ("winograd", "direct"))
-    assert_near(found, expected.astype(dtype), winograd_bound(dtype, case.terms["y"], expected), f"{case}")
-    if dtype == np.float32:
-        error, usual = (np.sqrt(np.mean((a - expected) ** 2)) for a in (found, direct))
-        assert error <= 3 * usual, f"{case}: {error:.3g}, {usual:.3g} by the direct kernels"
+    data = [rng.standard_normal(s).astype(dtype) for s in (case.x_shape, case.w_shape, (case.oc,), case.y_shape)]
+    expected = convolve(case, *(a.astype(np.float64) for a in data), "direct")
+    found, direct = (convolve(case, *data, algorithm) for algorithm in ("winograd", "direct"))
+    for name, value in found.items():
+        bound = winograd_bound(dtype, case.terms[name], expected[name])
+        assert_near(value, expected[name].astype(dtype), bound, f"{name} of {case}")
+        if dtype == np.float32:
+            error, usual = (np.sqrt(np.mean((a[name] - expected[name]) ** 2)) for a in (found, direct))
+            assert error <= 3 * usual, f"{name} of {case}: {error:.3g}, {usual:.3g} by the direct kernels"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -2e37])
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("which", ["x", "w", "dy"])
 def test_not_finite_as_by_the_direct_kernels(value, which):
     for seed, case in enumerate(CASES):
         case, rng = replace(case, n=3), np.random.default_rng([seed, 3])
-        data = operations.arrays(case, np.float32, whole=False)[:3]
+        data = dict(zip(("x", "w", "b", "dy"), operations.arrays(case, np.float32, whole=False), strict=True))
         data[which].flat[rng.choice(data[which].size, 1 + seed % 3)] = value
         with np.errstate(all="ignore"):
-            found, direct = (transpose(case, *data, algorithm) for algorithm in ("winograd", "direct"))
-        assert_as_where_not_finite(found, direct, str(case))
+            found, direct = (convolve(case, **data, algorithm=algorithm) for algorithm in ("winograd", "direct"))
+        for name in found:
+            pair = (found[name], direct[name]) if name != "dw" else (found[name][None], direct[name][None])
+            assert_as_where_not_finite(*pair, f"{name} of {case}, {value} in {which}")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_same_bits_for_threads_packed_weights_and_batches(case, dtype):
     case = replace(case, n=max(case.n, 3))
-    x, w, b, _ = operations.arrays(case, dtype, whole=False)
-    first = transpose(case, x, w, b)
+    x, w, b, dy = operations.arrays(case, dtype, whole=False)
+    first = convolve(case, x, w, b, dy)
     for count in (1, 2, 3, 5):
         with pc.num_threads(count):
             for packed in (False, True):
-                assert_same_bits(transpose(case, x, w, b, packed=packed), first, f"{count} threads of {case}")
+                for name, value in convolve(case, x, w, b, dy, packed=packed).items():
+                    assert_same_bits(value, first[name], f"{name}, {count} threads of {case}")
     for i in (0, 1, case.n - 1):
-        alone = transpose(replace(case, n=1), x[i : i + 1], w, b)
-        assert_same_bits(alone, first[i : i + 1], f"image {i} of {case}")
+        alone = convolve(replace(case, n=1), x[i : i + 1], w, b, dy[i : i + 1])
+        for name in alone.keys() - {"dw"}:
+            assert_same_bits(alone[name], first[name][i : i + 1], f"{name}, image {i} of {case}")

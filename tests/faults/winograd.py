@@ -53,8 +53,8 @@ FAULTS = [
     ),
     Fault(
         "pyx/winograd_weight_gradient.pxd",
-        "sum_tile_of(vectors, start and tile == 0)",
-        "sum_tile_of(vectors, tile == 0)",
+        "new = start and weight > last_weight",
+        "new = weight > last_weight",
         "sums of earlier stages forgotten",
     ),
     Fault(
@@ -62,6 +62,48 @@ FAULTS = [
         "for _ in range(1, k.shares):",
         "for _ in range(1, k.shares - 1):",
         "last share of the tiles forgotten",
+    ),
+    Fault(
+        "pyx/winograd_weight_gradient.pxd",
+        "new = start and weight > last_weight",
+        "new = start",
+        "only the last of four products of a middle tap counted",
+    ),
+    Fault(
+        "pyx/winograd_strided.pxd",
+        "put(t, t_step, PHASE_SPAN + i, at(d + middle, step, i))",
+        "put(t, t_step, PHASE_SPAN + i, at(d, step, i))",
+        "middle tap of a strided kernel multiplied by what the first one meets",
+    ),
+    Fault(
+        "pyx/winograd_strided.pxd",
+        "line = d + (down + (i - PHASE_SPAN) * stride) * row",
+        "line = d + (down + i - PHASE_SPAN) * row",
+        "rows between taken one after the other",
+    ),
+    Fault(
+        "pyx/winograd_strided.pxd",
+        "y[2 * i + 1 - middle], y[2 * i + middle] =",
+        "y[2 * i + middle], y[2 * i + 1 - middle] =",
+        "targets of outer and middle taps exchanged in a strided gradient",
+    ),
+    Fault(
+        "pyx/winograd_strided.pxd",
+        "smaller(point // STRIDED_SPAN, last) * STRIDED_WEIGHTS",
+        "smaller(point // STRIDED_SPAN, last - 1) * STRIDED_WEIGHTS",
+        "weights of the middle row of a strided kernel taken from the row before",
+    ),
+    Fault(
+        "pyx/winograd_plan.pxd",
+        "w.top, w.left = 1 - (g.pad_top + 1) // 2, 1 - (g.pad_left + 1) // 2",
+        "w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2",
+        "strided gradient one row late where the padding is odd",
+    ),
+    Fault(
+        "pyx/winograd_plan.pxd",
+        "w.later_down, w.later_across = 1 - g.pad_top % 2, 1 - g.pad_left % 2",
+        "w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2",
+        "parity of the padding turned round in a strided gradient",
     ),
     Fault(
         "pyx/winograd_small.pxd",

@@ -1,0 +1,170 @@
+# Winograd's algorithm for 3x3 kernels with a stride of two: the outer taps by F(4, 2), the middle one as it is.
+#
+# Along an axis a target meets the outer taps g0 and g2 in numbers of the source that are two apart, as the next target
+# does: a convolution without stride, with 2 weights, for which winograd_phases.pxd has the matrices. The middle tap g1
+# meets the numbers between. In the input gradient it is every other target that the outer taps make.
+#
+#     forward            y = A' [(G [g0, g2]) * (B' [d0, d2, d4, d6, d8])] + g1 [d1, d3, d5, d7]
+#     input gradient     [y0, y2, y4, y6] = A' [(G [g2, g0]) * (B' [d0, .. d4])],  [y1, y3, y5, y7] = g1 [d1, .. d4]
+#     weight gradient    [dg0, dg2] = G' [(B' [d0, d2, ..]) * (A dy)],  dg1 = the sum of [d1, d3, ..] * dy
+#
+# 9 multiplications in place of 12; in two dimensions 81 in place of 144. Four of a line share g1, so a line of U (and
+# of S, in the weight gradient) has 6 numbers, and a kernel 36.
+#
+# Loops over lines end at a variable, as in winograd_phases.pxd.
+
+from geometry cimport smaller
+from vector cimport LANES, MAX_LANES, real, vec
+from winograd_matrices cimport OUTPUTS, at, put
+from winograd_phases cimport (PHASE_SPAN, line_of_phase_data, line_of_phase_output, line_of_phase_weight, phase_cube_p,
+                              phase_cube_q, phase_p, phase_q, phase_square_p, phase_square_q, phase_weights)
+
+cdef extern from *:
+    """
+    /* Two lines of F(4, 2) from one of 3 taps, and the middle one. */
+    static const real strided_weights[6][3] = {
+        {1 / PHASE_SLOPE(PHASE_P), 0, PHASE_P / PHASE_SLOPE(PHASE_P)},
+        {1 / PHASE_SLOPE(-PHASE_P), 0, -PHASE_P / PHASE_SLOPE(-PHASE_P)},
+        {1 / PHASE_SLOPE(PHASE_Q), 0, PHASE_Q / PHASE_SLOPE(PHASE_Q)},
+        {1 / PHASE_SLOPE(-PHASE_Q), 0, -PHASE_Q / PHASE_SLOPE(-PHASE_Q)}, {0, 0, 1}, {0, 1, 0}};
+    """
+    const real strided_weights[6][3]
+
+cdef enum:
+    STRIDED_SPAN = 9        # products of a line
+    STRIDED_POINTS = 81     # products of a tile
+    STRIDED_WEIGHTS = 6     # numbers of a line of U
+
+
+cdef inline Py_ssize_t strided_weight(Py_ssize_t point) noexcept nogil:
+    # Which number of U a product takes.
+    cdef Py_ssize_t last = STRIDED_WEIGHTS - 1
+    return smaller(point // STRIDED_SPAN, last) * STRIDED_WEIGHTS + smaller(point % STRIDED_SPAN, last)
+
+
+cdef inline void line_of_strided_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t step,
+                                      Py_ssize_t middle) noexcept nogil:
+    # t = B' d and 4 numbers that meet the middle tap, the first of them `middle` after the first of d: 9 from 5 and 4
+    cdef Py_ssize_t i
+    line_of_phase_data(t, t_step, d, step)
+    for i in range(OUTPUTS):
+        put(t, t_step, PHASE_SPAN + i, at(d + middle, step, i))
+
+
+cdef inline void transform_strided_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t row, Py_ssize_t stride,
+                                        Py_ssize_t down, Py_ssize_t across, Py_ssize_t span) noexcept nogil:
+    # t (9, 9) from d: 9x9 if stride is 2, else 5x5, rows of it `row` apart. The middle tap meets what is `down` rows
+    # and `across` columns further on.
+    cdef real between[PHASE_SPAN * STRIDED_SPAN * MAX_LANES]
+    cdef const real* line = between
+    cdef Py_ssize_t i
+    for i in range(stride * OUTPUTS + 1):
+        line_of_phase_data(between + i * LANES, STRIDED_SPAN * LANES, d + i * LANES, stride * row)
+    for i in range(span):
+        if i >= PHASE_SPAN:
+            line = d + (down + (i - PHASE_SPAN) * stride) * row
+        line_of_strided_data(t, t_step, line, stride * LANES, across * LANES)
+        t += STRIDED_SPAN * t_step
+        line += STRIDED_SPAN * LANES
+
+
+cdef inline void line_of_strided_weight(real* u, Py_ssize_t u_step, vec g0, vec g1, vec g2) noexcept nogil:
+    # u = G [g0, g2] and g1: 6 from 3
+    line_of_phase_weight(u, u_step, g0, g2)
+    put(u, u_step, PHASE_SPAN, g1)
+
+
+cdef inline void transform_strided_weights(real* u, Py_ssize_t u_step, Py_ssize_t u_next, const real* g,
+                                           Py_ssize_t step, Py_ssize_t g_next, Py_ssize_t count,
+                                           Py_ssize_t lines) noexcept nogil:
+    # u (6, 6) from a 3x3 kernel, `count` times; line by line, as transform_phase_weights()
+    cdef Py_ssize_t line, i
+    cdef const real* weights
+    cdef const real* taps
+    for line in range(lines):
+        weights = strided_weights[line]
+        for i in range(count):
+            taps = g + i * g_next
+            line_of_strided_weight(
+                u + line * STRIDED_WEIGHTS * u_step + i * u_next, u_step,
+                weights[0] * at(taps, step, 0) + weights[1] * at(taps, step, 3) + weights[2] * at(taps, step, 6),
+                weights[0] * at(taps, step, 1) + weights[1] * at(taps, step, 4) + weights[2] * at(taps, step, 7),
+                weights[0] * at(taps, step, 2) + weights[1] * at(taps, step, 5) + weights[2] * at(taps, step, 8))
+
+
+cdef inline void line_of_strided_output(vec* y, const real* m, Py_ssize_t step, bint spread,
+                                        Py_ssize_t middle) noexcept nogil:
+    # y = A' m and the products of the middle tap, 4 from 9; or, spread, both by turns, the latter as number `middle`,
+    # 0 or 1, of each two: 8 from 9
+    cdef vec outer[OUTPUTS]
+    cdef Py_ssize_t i
+    line_of_phase_output(outer, m, step)
+    for i in range(OUTPUTS):
+        if spread:
+            y[2 * i + 1 - middle], y[2 * i + middle] = outer[i], at(m, step, PHASE_SPAN + i)
+        else:
+            y[i] = outer[i] + at(m, step, PHASE_SPAN + i)
+
+
+cdef inline void transform_strided_output(real* y, Py_ssize_t row, const real* m, Py_ssize_t step, vec bias,
+                                          vec* doubt, Py_ssize_t targets, Py_ssize_t down, Py_ssize_t across,
+                                          Py_ssize_t span) noexcept nogil:
+    # y (4, 4) or, of the input gradient, (8, 8) from 9x9, rows of y `row` apart; squares of y - bias are added to doubt
+    cdef vec between[2 * OUTPUTS * STRIDED_SPAN]
+    cdef vec line[2 * OUTPUTS]
+    cdef bint spread = targets > OUTPUTS
+    cdef Py_ssize_t i, j
+    for i in range(span):
+        line_of_strided_output(between + 2 * OUTPUTS * i, m + i * step, STRIDED_SPAN * step, spread, down)
+    for i in range(targets):
+        line_of_strided_output(line, <const real*> (between + i), 2 * OUTPUTS * LANES, spread, across)
+        for j in range(targets):
+            put(y + i * row, LANES, j, line[j] + bias)
+            doubt[j % OUTPUTS] = doubt[j % OUTPUTS] + line[j] * line[j]
+
+
+cdef inline void line_of_strided_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t step) noexcept nogil:
+    # t = A dy and dy: 9 from 4
+    cdef vec y0 = at(dy, step, 0), y1 = at(dy, step, 1), y2 = at(dy, step, 2), y3 = at(dy, step, 3)
+    cdef vec even = y0 + phase_square_p * y2, odd = phase_p * y1 + phase_cube_p * y3
+    cdef Py_ssize_t i
+    put(t, t_step, 0, even + odd)
+    put(t, t_step, 1, even - odd)
+    even, odd = y0 + phase_square_q * y2, phase_q * y1 + phase_cube_q * y3
+    put(t, t_step, 2, even + odd)
+    put(t, t_step, 3, even - odd)
+    put(t, t_step, 4, y3)
+    for i in range(OUTPUTS):
+        put(t, t_step, PHASE_SPAN + i, at(dy, step, i))
+
+
+cdef inline void transform_strided_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t row,
+                                            Py_ssize_t outputs, Py_ssize_t span) noexcept nogil:
+    # t (9, 9) from 4x4, rows of dy `row` apart
+    cdef real between[OUTPUTS * STRIDED_SPAN * MAX_LANES]
+    cdef Py_ssize_t i
+    for i in range(outputs):
+        line_of_strided_gradient(between + i * LANES, OUTPUTS * LANES, dy + i * LANES, row)
+    for i in range(span):
+        line_of_strided_gradient(t + i * STRIDED_SPAN * t_step, t_step, between + i * OUTPUTS * LANES, LANES)
+
+
+cdef inline void line_of_strided_weight_gradient(real* dw, Py_ssize_t dw_step, const real* s,
+                                                 Py_ssize_t step) noexcept nogil:
+    # dw = G' s, and the middle tap's: 3 from 6
+    cdef vec s0 = at(s, step, 0), s1 = at(s, step, 1), s2 = at(s, step, 2), s3 = at(s, step, 3)
+    put(dw, dw_step, 0, phase_weights[0][0] * (s0 - s1) + phase_weights[2][0] * (s2 - s3))
+    put(dw, dw_step, 1, at(s, step, PHASE_SPAN))
+    put(dw, dw_step, 2, at(s, step, 4) + phase_weights[0][1] * (s0 + s1) + phase_weights[2][1] * (s2 + s3))
+
+
+cdef inline void transform_strided_sums(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step,
+                                        Py_ssize_t lines) noexcept nogil:
+    # dw (3, 3) from 6x6
+    cdef real between[3 * STRIDED_WEIGHTS * MAX_LANES]
+    cdef Py_ssize_t i
+    for i in range(lines):
+        line_of_strided_weight_gradient(between + i * LANES, STRIDED_WEIGHTS * LANES, s + i * step,
+                                        STRIDED_WEIGHTS * step)
+    for i in range(3):
+        line_of_strided_weight_gradient(dw + 3 * i * dw_step, dw_step, between + i * STRIDED_WEIGHTS * LANES, LANES)
