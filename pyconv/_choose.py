@@ -53,8 +53,8 @@ TABLE = (
     # A quarter of the multiplications, for 3x3 kernels without stride or dilation; half of them, for 1x3 kernels
     # without stride. Where that is less time is measured.
     Row("winograd", _winograd.serves, _winograd.pays, _kernels.winograd),
-    # Nine sixteenths, for 3x3 kernels with a stride of two; two fifths, for the input gradient of 4x4 ones. (Its name
-    # stands for what has no stride, and of 4x4 kernels it has but one pass.)
+    # Nine sixteenths, for 3x3 kernels with a stride of two; two fifths, for 4x4 ones. (The name stands for what has no
+    # stride.)
     Row("auto", _winograd.serves_strided, _winograd.pays, _kernels.winograd),
     # Serves every geometry, and never writes the windows of a whole picture to memory.
     Row("direct", _always, _whatever, _kernels.convolution),

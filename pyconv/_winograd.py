@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,38 @@ KEPT_PAIRS = 341  # of channels c and vectors of channels m, whose 36 products' 
 ONE_THREAD_WORK = 4_000_000  # multiply-adds up to which the kernels leave such a call to one thread
 LONG_VECTOR = 64  # bytes; shorter ones take less time to transform, and tiles of them more to multiply
 LEAST_CHANNELS = 8  # with fewer to sum over, its rounding error is more than three times that of the direct kernels
+LEAST_TILES = 64  # with fewer to sum over, the same holds for the weight gradient of 4x4 kernels
+
+
+class Costs(NamedTuple):
+    """Nanoseconds: by Winograd's algorithm of the products of a tile, and its transforms, for each vector of channels c
+    and m, and of the weights, for each pair; of a product of the direct kernels, with all taps, of what a pixel costs
+    them for each channel, and of their weights, for each pair.
+    """
+
+    product: float
+    c: float
+    m: float
+    pair: float
+    packed: float  # where weights come packed, but of more pairs than are kept transformed, ...
+    kept: int  # ... 4 MiB of them, or 8 in phases
+    direct_product: float
+    direct_c: float
+    direct_m: float
+    direct_pair: float
+    direct_packed: float
+
+
+# (Of what was measured where a multiply-add of 64 bytes takes a cycle, those of the products are four fifths: elsewhere
+# it takes half of one.)
+STRIDED_COSTS = {
+    (3, "forward"): Costs(21, 230, 130, 75, 43, 1820, 1.9, 1.1, 0.14, 30, 13),
+    (3, "input_gradient"): Costs(21, 117, 300, 75, 45, 1820, 2.0, 0.24, 1.7, 52, 15),
+    (3, "weight_gradient"): Costs(18.5, 270, 290, 116, 0, 0, 1.85, 0.5, 0.2, 25, 0),
+    (4, "forward"): Costs(27, 390, 150, 205, 205, 655, 3.6, 1.5, 0.3, 65, 24),
+    (4, "input_gradient"): Costs(30, 235, 380, 235, 195, 1310, 3.6, 0.5, 3.5, 105, 26),
+    (4, "weight_gradient"): Costs(25.5, 395, 400, 320, 0, 0, 3.4, 1.7, 0.23, 65, 0),
+}
 
 
 def serves(g: Geometry, which: str) -> bool:
@@ -37,10 +69,10 @@ def serves(g: Geometry, which: str) -> bool:
 
 
 def serves_strided(g: Geometry, which: str) -> bool:
-    """The same with a stride of two: 3x3, or the input gradient of 4x4, without dilation."""
+    """The same with a stride of two: 3x3 or 4x4, without dilation."""
     if _is_empty(g) or (g.stride_h, g.stride_w, g.dilation_h, g.dilation_w) != (2, 2, 1, 1):
         return False
-    return (g.kh, g.kw) == (3, 3) or ((g.kh, g.kw) == (4, 4) and which == "input_gradient")
+    return (g.kh, g.kw) in ((3, 3), (4, 4))
 
 
 def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
@@ -55,8 +87,6 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     pixels, tiles = g.n * h * w, g.n * _vectors(h, 4) * _vectors(w, 4)
     if g.kh == 1:
         return _pays_for_lines(g, which, packed, c, m, pixels, lanes)
-    if g.kh == 4:
-        return _pays_for_phases(g, packed, c, m, lanes)
     if g.stride_h == 2:
         return _pays_for_strides(g, which, packed, c, m, lanes)
     if which == "weight_gradient":
@@ -133,43 +163,31 @@ def _pays_for_lines(g: Geometry, which: str, packed: bool, c: int, m: int, pixel
     return winograd < (direct if packed else direct + 2.3 * pairs)
 
 
-def _pays_for_phases(g: Geometry, packed: bool, c: int, m: int, lanes: int) -> bool:
-    """The same for the input gradient of 4x4 kernels with a stride of two: 100 products for 8x8 targets, and the direct
-    kernels with 4 for each target, one row after the other.
-    """
-    tiles = g.n * _vectors(g.ih, 8) * _vectors(g.iw, 8)
-    c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
-    pairs = c * m_vectors
-    # Transformed weights that are kept within a call pass from one core to another, or both make them.
-    winograd = 21 * pairs * _vectors(tiles, 4) * 4 + (400 * c_vectors + 230 * m_vectors) * tiles
-    winograd += 150 * pairs + 3000 if packed else 240 * pairs + 350 * min(pairs, 1300) + 14000
-    by_channels = pairs * g.n * (4 * g.oh - 2) * (4 * g.ow - 2)
-    by_pixels = 16 * c * m * g.n * _vectors(g.oh * (g.ow + 1), lanes)
-    direct = 0.147 * min(by_channels, by_pixels) + 0.32 * c * g.n * g.oh * g.ow + m * g.n * g.ih * (0.55 * g.iw + 13.6)
-    return winograd < direct + ((44 if packed else 156) * pairs + 2400)
-
-
 def _pays_for_strides(g: Geometry, which: str, packed: bool, c: int, m: int, lanes: int) -> bool:
-    """The same for 3x3 kernels with a stride of two: 81 products for 4x4 outputs."""
+    """The same for 3x3 and 4x4 kernels with a stride of two: 81 or 100 products for 4x4 outputs, or 8x8 of the input
+    gradient.
+    """
+    cost = STRIDED_COSTS[g.kh, which]
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs, pixels = c * m_vectors, g.n * g.oh * g.ow
+    tiles = g.n * _vectors(g.oh, 4) * _vectors(g.ow, 4)
+    products = pairs * pixels
     if which == "weight_gradient":
-        tiles = g.n * _vectors(g.oh, 4) * _vectors(g.ow, 4)
-        winograd = 23 * pairs * tiles + (270 * c_vectors + 290 * m_vectors) * tiles + 116 * pairs + 2200
-        full = pairs if 2 * m > lanes else c * m / lanes
-        return winograd < 2.3 * full * pixels + (0.5 * c + 0.2 * m) * pixels + 25 * pairs + 700
-    by_channels = 9 * pairs * pixels
-    by_pixels = 9 * c * m * g.n * _vectors((g.oh - 1) * (g.ow + 1) + g.ow, lanes)
-    if which == "forward":
-        tiles = g.n * _vectors(g.oh, 4) * _vectors(g.ow, 4)
-        transforms = (230 * c_vectors + 130 * m_vectors) * tiles
-        direct = 0.26 * min(by_channels, by_pixels) + (1.1 * c + 0.14 * m) * pixels + (13 if packed else 30) * pairs
+        if g.kh == 4 and tiles < LEAST_TILES:
+            return False
+        if 2 * m <= lanes:
+            products = c * m * pixels // lanes
     else:
-        tiles = g.n * _vectors(g.ih, 8) * _vectors(g.iw, 8)
-        transforms = (117 * c_vectors + 300 * m_vectors) * tiles
-        direct = 0.275 * min(by_channels, by_pixels) + (0.24 * c + 1.7 * m) * pixels
-        direct += (15 if packed else 52) * pairs
-    winograd = 26 * pairs * _vectors(tiles, 4) * 4 + transforms + (500 if packed else 75 * pairs + 1400)
+        if which == "input_gradient":
+            tiles = g.n * _vectors(g.ih, 8) * _vectors(g.iw, 8)
+        products = min(products, c * m * g.n * _vectors((g.oh - 1) * (g.ow + 1) + g.ow, lanes))
+    winograd = cost.product * pairs * _vectors(tiles, 4) * 4 + (cost.c * c_vectors + cost.m * m_vectors) * tiles
+    if not packed:
+        winograd += cost.pair * pairs + 1400
+    elif pairs > cost.kept:
+        winograd += cost.packed * pairs
+    direct = cost.direct_product * products + (cost.direct_c * c + cost.direct_m * m) * pixels
+    direct += (cost.direct_packed if packed else cost.direct_pair) * pairs
     return 1.05 * winograd < direct  # of few tiles, two threads have less
 
 

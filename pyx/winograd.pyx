@@ -1,9 +1,9 @@
 # Convolution by Winograd's F(4x4, 3x3) or F(4, 3): forward, input gradient (= transposed convolution), weight gradient.
 #
-# The entry points that Python calls, for kernels of 3x3 without stride or dilation, or 1x3 without stride; by F(4, 2),
-# for 3x3 with a stride of two, and the input gradient of 4x4 with a stride of two. Arguments as in convolution.pyx. A
-# call transforms weights and source (winograd_transform.pxd), multiplies (winograd_product.pxd) and transforms back; in
-# which order is in winograd_schedules.pxi and winograd_walks.pxi.
+# The entry points that Python calls, for kernels of 3x3 without stride or dilation, or 1x3 without stride; and, by
+# F(4, 2), for 3x3 and 4x4 with a stride of two, without dilation. Arguments as in convolution.pyx. A call transforms
+# weights and source (winograd_transform.pxd), multiplies (winograd_product.pxd) and transforms back; in which order is
+# in winograd_schedules.pxi and winograd_walks.pxi.
 #
 # Loops are divided statically: what another core has written last, in this call or the one before, takes twice as long
 # to read or to write as what lies in a thread's own cache.

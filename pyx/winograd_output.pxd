@@ -5,7 +5,7 @@ from panel cimport transpose
 from vector cimport LANES, LARGEST, MAX_LANES, real, splat, store_lanes, vec
 from winograd_matrices cimport OUTPUTS, at, line_of_output, transform_output
 from winograd_phases cimport PHASE_POINTS, transform_phase_output
-from winograd_plan cimport Winograd, is_small, is_strided, panel_start
+from winograd_plan cimport Winograd, has_parities, is_small, is_strided, panel_start
 from winograd_small cimport SMALL, transform_small_output
 from winograd_strided cimport STRIDED_SPAN, transform_strided_output
 from winograd_transform cimport Loom, Window, tiles_at_once, window_of
@@ -37,6 +37,11 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
             transform_phase_output(pixels + (i // 2 * 2 * OUTPUTS + i % 2) * LANES, pitch * LANES, 2 * LANES,
                                    m + i // 2 * width + i % 2 * PHASE_POINTS * w.m_point, w.m_point, bias, doubt,
                                    w.high + w.overlap, w.high)
+        return
+    if has_parities(w):
+        for i in range(count):
+            transform_phase_output(pixels + i * OUTPUTS * LANES, pitch * LANES, LANES, m + i * width, w.m_point, bias,
+                                   doubt, w.high + 1, w.high)
         return
     if is_strided(w):
         for i in range(count):

@@ -1,7 +1,8 @@
 # The three matrices of Winograd's F(4x4, 2x2): the four phases of a 4x4 kernel with a stride of two.
 #
-# With a stride of two, targets of one parity along each axis meet two of four taps in neighbouring numbers of the
-# source: a phase is a convolution without stride and with 2x2 weights. 5 numbers d and 2 weights g give 4 numbers y,
+# In the input gradient, targets of one parity along each axis meet two of four taps in neighbouring numbers of the
+# source; forward, taps of one parity meet numbers of one. A phase is a convolution without stride and with 2x2 weights,
+# and forward is the sum of four of them. 5 numbers d and 2 weights g give 4 numbers y,
 #
 #     y = A' [(G g) * (B' d)]          5 multiplications in place of 8; in two dimensions 25 in place of 64
 #
@@ -37,7 +38,8 @@ cdef extern from *:
 
 cdef enum:
     PHASE_SPAN = 5          # numbers of a line of a tile that are read
-    PHASE_POINTS = 25       # products of a tile of one phase
+    PHASE_POINTS = 25       # products of a tile of one phase ...
+    PARITY_POINTS = 100     # ... and of all four
 
 
 cdef inline void line_of_phase_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t step) noexcept nogil:
@@ -52,13 +54,13 @@ cdef inline void line_of_phase_data(real* t, Py_ssize_t t_step, const real* d, P
     put(t, t_step, 4, at(d, step, 4) - phase_square_sum * d2 + phase_square_product * d0)
 
 
-cdef inline void transform_phase_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t row,
+cdef inline void transform_phase_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t row, Py_ssize_t column,
                                       Py_ssize_t span) noexcept nogil:
-    # t = B' d B, 5x5 from 5x5, rows of d `row` apart
+    # t = B' d B, 5x5 from 5x5, numbers of d `row` and `column` apart
     cdef real between[PHASE_POINTS * MAX_LANES]
     cdef Py_ssize_t i
     for i in range(span):
-        line_of_phase_data(between + i * LANES, PHASE_SPAN * LANES, d + i * LANES, row)
+        line_of_phase_data(between + i * LANES, PHASE_SPAN * LANES, d + i * column, row)
     for i in range(span):
         line_of_phase_data(t + i * PHASE_SPAN * t_step, t_step, between + i * PHASE_SPAN * LANES, LANES)
 
@@ -110,3 +112,45 @@ cdef inline void transform_phase_output(real* y, Py_ssize_t row, Py_ssize_t colu
         for j in range(OUTPUTS):
             put(y + i * row, column, j, line[j] + bias)
             doubt[j] = doubt[j] + line[j] * line[j]
+
+
+cdef inline void line_of_phase_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t step) noexcept nogil:
+    # t = A dy, 5 from 4
+    cdef vec y0 = at(dy, step, 0), y1 = at(dy, step, 1), y2 = at(dy, step, 2), y3 = at(dy, step, 3)
+    cdef vec even = y0 + phase_square_p * y2, odd = phase_p * y1 + phase_cube_p * y3
+    put(t, t_step, 0, even + odd)
+    put(t, t_step, 1, even - odd)
+    even, odd = y0 + phase_square_q * y2, phase_q * y1 + phase_cube_q * y3
+    put(t, t_step, 2, even + odd)
+    put(t, t_step, 3, even - odd)
+    put(t, t_step, 4, y3)
+
+
+cdef inline void transform_phase_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t row,
+                                          Py_ssize_t outputs, Py_ssize_t span) noexcept nogil:
+    # t = A dy A', 5x5 from 4x4, rows of dy `row` apart
+    cdef real between[OUTPUTS * PHASE_SPAN * MAX_LANES]
+    cdef Py_ssize_t i
+    for i in range(outputs):
+        line_of_phase_gradient(between + i * LANES, OUTPUTS * LANES, dy + i * LANES, row)
+    for i in range(span):
+        line_of_phase_gradient(t + i * PHASE_SPAN * t_step, t_step, between + i * OUTPUTS * LANES, LANES)
+
+
+cdef inline void line_of_phase_weight_gradient(real* dw, Py_ssize_t dw_step, const real* s,
+                                               Py_ssize_t step) noexcept nogil:
+    # dw = G' s, 2 from 5
+    cdef vec s0 = at(s, step, 0), s1 = at(s, step, 1), s2 = at(s, step, 2), s3 = at(s, step, 3)
+    put(dw, dw_step, 0, phase_weights[0][0] * (s0 - s1) + phase_weights[2][0] * (s2 - s3))
+    put(dw, dw_step, 1, at(s, step, 4) + phase_weights[0][1] * (s0 + s1) + phase_weights[2][1] * (s2 + s3))
+
+
+cdef inline void transform_phase_sums(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step,
+                                      Py_ssize_t span) noexcept nogil:
+    # dw, every other row and column of a 4x4 kernel, from 5x5
+    cdef real between[2 * PHASE_SPAN * MAX_LANES]
+    cdef Py_ssize_t i
+    for i in range(span):
+        line_of_phase_weight_gradient(between + i * LANES, PHASE_SPAN * LANES, s + i * step, PHASE_SPAN * step)
+    for i in range(2):
+        line_of_phase_weight_gradient(dw + 8 * i * dw_step, 2 * dw_step, between + i * PHASE_SPAN * LANES, LANES)

@@ -4,9 +4,9 @@
 #     target[m] = sum over c of A' [(G weight[m, c]) * (B' source[c])]             the same for 1x3 kernels, of 1x4
 #
 # 3x3 kernels with a stride of two go in the same way, but with the matrices of winograd_strided.pxd and 8x8 targets in
-# the input gradient. That of a 4x4 kernel with a stride of two is four such sums, with the matrices of
-# winograd_phases.pxd. Phases of rows are as groups that read the same source; those of columns lie together in V, U and
-# M, as more points.
+# the input gradient. 4x4 kernels with a stride of two have the matrices of winograd_phases.pxd. Forward, there are four
+# products for each number of M, one of each parity of taps. The input gradient is four sums: phases of rows are as groups
+# that read the same source; those of columns lie together in V, U and M, as more points.
 #
 # With a dilation the numbers of a tile lie that far apart, and as many tiles lie between each other: together they are
 # a piece of a row, of which a block has whole ones.
@@ -26,7 +26,7 @@ from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES, PANEL, ROWS, real
 from winograd_few cimport FEW_TILES
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN
-from winograd_phases cimport PHASE_POINTS
+from winograd_phases cimport PARITY_POINTS, PHASE_POINTS
 from winograd_product cimport CHANNELS_AHEAD
 from winograd_small cimport ROWS_SMALL, SMALL, SMALL_POINTS
 from winograd_strided cimport STRIDED_POINTS, STRIDED_WEIGHTS, strided_weight
@@ -55,8 +55,9 @@ cdef struct Winograd:
     Py_ssize_t top, left                            # target 0, of phase 0, starts reading at source -top, -left
     Py_ssize_t weight_m, weight_c, weight_group     # distances in the weight array
     bint flipped                                    # taps run backwards
-    Py_ssize_t taps, points                         # of a kernel: 9, 3 or 16; products of a tile: 36, 6, 81, 2 * 25
+    Py_ssize_t taps, points                         # of a kernel: 9, 3 or 16; products of a tile: 36, 6, 81, 50, 100
     Py_ssize_t weights                              # of a kernel in U: as many as points, but 36 for 81
+    Py_ssize_t sums                                 # of a tile in M (and in D): as many as points, but 25 for 100
     Py_ssize_t high, overlap                        # rows of targets of a tile, and how many more it reads
     Py_ssize_t wide                                 # numbers of targets of such a row
     Py_ssize_t step_down, step_across               # rows and columns of the source from tile to tile
@@ -80,8 +81,12 @@ cdef struct Winograd:
 
 
 cdef inline void describe_strided(Winograd* w, const Geometry* g, bint input_gradient) noexcept nogil:
-    # What is different for 3x3 kernels with a stride of two.
-    w.overlap, w.points, w.weights = 1, STRIDED_POINTS, STRIDED_WEIGHTS * STRIDED_WEIGHTS
+    # What is different for 3x3 kernels with a stride of two, and for 4x4 ones where they are not cut into phases.
+    w.overlap, w.points, w.sums = 1, STRIDED_POINTS, STRIDED_POINTS
+    w.weights = STRIDED_WEIGHTS * STRIDED_WEIGHTS
+    if g.kh == 4:
+        w.overlap, w.sums = 2, PHASE_POINTS
+        w.points = w.weights = PARITY_POINTS
     if input_gradient:
         w.high = w.wide = 2 * OUTPUTS
         w.top, w.left = 1 - (g.pad_top + 1) // 2, 1 - (g.pad_left + 1) // 2
@@ -98,14 +103,14 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, P
     w.points, w.wide = (w.high + w.overlap) * SPAN, OUTPUTS
     if FEW_TILES > 0 and tile == SMALL:
         w.high, w.wide, w.points = SMALL, SMALL, SMALL_POINTS
-    w.weights, w.step_down, w.step_across = w.points, w.high, w.wide
+    w.weights, w.sums, w.step_down, w.step_across = w.points, w.points, w.high, w.wide
     if input_gradient:
         w.m, w.c = g.ic // g.groups, g.oc // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.oh, g.ow, g.ih, g.iw
         w.top, w.left = w.overlap - g.pad_top, 2 * w.apart - g.pad_left
         if g.kh == 4:
             w.phases, w.overlap = 2, 1
-            w.points = w.weights = 2 * PHASE_POINTS
+            w.points = w.weights = w.sums = 2 * PHASE_POINTS
             w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2
             w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2
         w.weight_m, w.weight_c = w.taps, w.taps * w.m
@@ -114,7 +119,7 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, P
         w.source_h, w.source_w, w.target_h, w.target_w = g.ih, g.iw, g.oh, g.ow
         w.top, w.left = g.pad_top, g.pad_left
         w.weight_m, w.weight_c = w.taps * w.c, w.taps
-    if g.stride_h == 2 and g.kh == 3:
+    if g.stride_h == 2 and (g.kh == 3 or not input_gradient):
         describe_strided(w, g, input_gradient)
     w.weight_group = w.taps * w.m * w.c
     w.groups = g.groups * w.phases
@@ -153,9 +158,19 @@ cdef inline bint is_strided(const Winograd* w) noexcept nogil:
     return w.points == STRIDED_POINTS
 
 
+cdef inline bint has_parities(const Winograd* w) noexcept nogil:
+    # Whether the kernels are 4x4 with a stride of two, forward or in the weight gradient.
+    return w.points == PARITY_POINTS
+
+
 cdef inline Py_ssize_t weight_of_point(const Winograd* w, Py_ssize_t point) noexcept nogil:
     # Which number of U, or of S, a product has to do with.
     return strided_weight(point) if is_strided(w) else point
+
+
+cdef inline Py_ssize_t sum_of_point(const Winograd* w, Py_ssize_t point) noexcept nogil:
+    # Which number of M, or of D, it has to do with: the same of all parities.
+    return point % w.sums
 
 
 cdef inline bint is_few(const Winograd* w) noexcept nogil:
@@ -178,7 +193,7 @@ cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
 
 cdef inline Py_ssize_t most_tiles(const Winograd* w) noexcept nogil:
     # Of a block. With phases U takes longer to make than 46 tiles to multiply, so all of them meet it.
-    return MOST_TILES * POINTS // w.points if w.phases == 1 else MOST_TILES
+    return MOST_TILES * POINTS // w.sums if w.phases == 1 else MOST_TILES
 
 
 cdef inline Py_ssize_t whole_pieces(const Winograd* w, Py_ssize_t columns, Py_ssize_t unit) noexcept nogil:
@@ -217,7 +232,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
     w.even = False
     w.panels = panels if made else panels_for(w, threads)
     width = ceil_div(w.vectors, w.panels) * LANES
-    bytes_of_tile = w.points * (w.c_blocks * LANES + width) * sizeof(real)
+    bytes_of_tile = (w.points * w.c_blocks * LANES + w.sums * width) * sizeof(real)
     wanted = smaller(larger(BLOCK_BYTES // bytes_of_tile, LEAST_TILES), most)
     # U that is used only once had better not be kept either. (Threads would meet twice for every group.)
     w.staged = not keeps_weights(w) or (not made and rows * w.across <= most and w.panels >= threads
@@ -250,7 +265,7 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
         w.tiles = ROWS_SMALL
     shape_v(w, ROWS_SMALL if is_small(w) else ROWS)
     w.m_point = w.tiles * width + LANES
-    w.m_block = w.points * w.m_point
+    w.m_block = w.sums * w.m_point
     w.stage, w.parts, w.depth, w.together = 1, 1, w.c, 1
     if w.staged:
         w.stage = smaller(larger(stage_bytes() // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)

@@ -68,24 +68,29 @@ cdef inline real* packed_panel(const Call* call, Py_ssize_t group, Py_ssize_t pa
 
 cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t depth,
                    const real* v, const real* u, real* m) noexcept nogil:
-    # From V of a block and U of a panel, `depth` channels c of them from `first` on, to M.
+    # From V of a block and U of a panel, `depth` channels c of them from `first` on, to M. Products for the same number
+    # of M follow each other chain by chain, whatever the depth.
     cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), tiles = window_of(w, block).tiles
-    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, c, count, point
-    cdef const real* of_point
-    cdef const Py_ssize_t* at = w.at + first
+    cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, i, c, point, count
+    cdef bint new
+    cdef const real* a
+    cdef const real* b
     if 2 * left > ROWS:
         full, left = full + 1, 0
-    for point in range(w.points):
-        of_point = u + weight_of_point(w, point) * w.u_point
+    for i in range(w.sums):
         c = 0
         while c < depth:
             count = smaller(CHAIN, depth - c)
-            product_of(width // LANES, first + c == 0)(full, count, at + c, v, w.v_rows, of_point + c * width, m)
-            if left:
-                half_product_of(width // LANES, first + c == 0)(1, count, at + c, v + full * w.v_rows, 0,
-                                                                of_point + c * width, m + full * ROWS * width)
+            point = i
+            while point < w.points:
+                new = first + c == 0 and point == i
+                a, b = v + point * w.v_point, u + weight_of_point(w, point) * w.u_point + c * width
+                product_of(width // LANES, new)(full, count, w.at + first + c, a, w.v_rows, b, m)
+                if left:
+                    half_product_of(width // LANES, new)(1, count, w.at + first + c, a + full * w.v_rows, 0, b,
+                                                         m + full * ROWS * width)
+                point += w.sums
             c += CHAIN
-        v += w.v_point
         m += w.m_point
 
 
@@ -136,7 +141,7 @@ cdef void make_source(const Winograd* w, Loom* loom, Py_ssize_t group, Py_ssize_
     # With zeros for the rows of the last product that are no tiles: what lies there may be slow to multiply.
     cdef Py_ssize_t tiles = window_of(w, block).tiles, half = w.group if is_small(w) else ROWS // 2
     transform_source(v, w, loom, group, block, c_block, source)
-    clear_tiles(v + c_block * w.v_vector, w, tiles, ceil_div(tiles, half) * half, w.v_rows, LANES)
+    clear_tiles(v + c_block * w.v_vector, w, tiles, ceil_div(tiles, half) * half, w.v_rows, LANES, w.points)
 
 
 cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:

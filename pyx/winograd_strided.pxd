@@ -16,8 +16,8 @@
 from geometry cimport smaller
 from vector cimport LANES, MAX_LANES, real, vec
 from winograd_matrices cimport OUTPUTS, at, put
-from winograd_phases cimport (PHASE_SPAN, line_of_phase_data, line_of_phase_output, line_of_phase_weight, phase_cube_p,
-                              phase_cube_q, phase_p, phase_q, phase_square_p, phase_square_q, phase_weights)
+from winograd_phases cimport (PHASE_SPAN, line_of_phase_data, line_of_phase_gradient, line_of_phase_output,
+                              line_of_phase_weight, line_of_phase_weight_gradient)
 
 cdef extern from *:
     """
@@ -125,15 +125,8 @@ cdef inline void transform_strided_output(real* y, Py_ssize_t row, const real* m
 
 cdef inline void line_of_strided_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t step) noexcept nogil:
     # t = A dy and dy: 9 from 4
-    cdef vec y0 = at(dy, step, 0), y1 = at(dy, step, 1), y2 = at(dy, step, 2), y3 = at(dy, step, 3)
-    cdef vec even = y0 + phase_square_p * y2, odd = phase_p * y1 + phase_cube_p * y3
     cdef Py_ssize_t i
-    put(t, t_step, 0, even + odd)
-    put(t, t_step, 1, even - odd)
-    even, odd = y0 + phase_square_q * y2, phase_q * y1 + phase_cube_q * y3
-    put(t, t_step, 2, even + odd)
-    put(t, t_step, 3, even - odd)
-    put(t, t_step, 4, y3)
+    line_of_phase_gradient(t, t_step, dy, step)
     for i in range(OUTPUTS):
         put(t, t_step, PHASE_SPAN + i, at(dy, step, i))
 
@@ -152,10 +145,8 @@ cdef inline void transform_strided_gradient(real* t, Py_ssize_t t_step, const re
 cdef inline void line_of_strided_weight_gradient(real* dw, Py_ssize_t dw_step, const real* s,
                                                  Py_ssize_t step) noexcept nogil:
     # dw = G' s, and the middle tap's: 3 from 6
-    cdef vec s0 = at(s, step, 0), s1 = at(s, step, 1), s2 = at(s, step, 2), s3 = at(s, step, 3)
-    put(dw, dw_step, 0, phase_weights[0][0] * (s0 - s1) + phase_weights[2][0] * (s2 - s3))
+    line_of_phase_weight_gradient(dw, 2 * dw_step, s, step)
     put(dw, dw_step, 1, at(s, step, PHASE_SPAN))
-    put(dw, dw_step, 2, at(s, step, 4) + phase_weights[0][1] * (s0 + s1) + phase_weights[2][1] * (s2 + s3))
 
 
 cdef inline void transform_strided_sums(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step,

@@ -12,7 +12,7 @@ from panel cimport pack_panel, transpose
 from vector cimport LANES, MAX_LANES, PANEL, held, real, splat, vec
 from winograd_matrices cimport OUTPUTS, at, line_of_data, line_of_weight, put, transform_data, transform_weight
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_weights
-from winograd_plan cimport Winograd, is_small, is_strided
+from winograd_plan cimport Winograd, has_parities, is_small, is_strided
 from winograd_small cimport transform_small_data
 from winograd_strided cimport STRIDED_SPAN, STRIDED_WEIGHTS, transform_strided_data, transform_strided_weights
 from workspace cimport Carver, carve
@@ -149,7 +149,13 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
             if w.phases > 1:
                 for phase in range(w.phases):
                     transform_phase_data(to + phase * PHASE_POINTS * w.v_point, w.v_point,
-                                         d + phase * w.later_across * LANES, b.width * LANES, w.high + w.overlap)
+                                         d + phase * w.later_across * LANES, b.width * LANES, LANES,
+                                         w.high + w.overlap)
+            elif has_parities(w):
+                for phase in range(4):
+                    transform_phase_data(to + phase * PHASE_POINTS * w.v_point, w.v_point,
+                                         d + (phase // 2 * b.width + phase % 2) * LANES, 2 * b.width * LANES, 2 * LANES,
+                                         w.high + 1)
             elif is_strided(w):
                 transform_strided_data(to, w.v_point, d, b.width * LANES, w.step_down // OUTPUTS, w.later_down,
                                        w.later_across, w.points // STRIDED_SPAN)
@@ -189,11 +195,11 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
 
 
 cdef inline void clear_tiles(real* to, const Winograd* w, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t rows,
-                             Py_ssize_t width) noexcept nogil:
+                             Py_ssize_t width, Py_ssize_t points) noexcept nogil:
     # Those from `tile` on, of a vector of V or D.  rows: numbers per group of tiles
     cdef Py_ssize_t i
     while tile < last:
-        for i in range(w.points):
+        for i in range(points):
             put(to + tile // w.group * rows + tile % w.group * width, w.group * width, i, splat(0))
         tile += 1
 
@@ -232,6 +238,11 @@ cdef inline void transform_weights(real* u, const Winograd* w, Py_ssize_t phase,
         g += (w.taps - 1) * LANES
     if w.phases > 1:
         transform_phases(u, w, phase, u_next, g, step, count)
+        return
+    if has_parities(w):
+        for phase in range(4):
+            transform_phase_weights(u + phase * PHASE_POINTS * w.u_point, w.u_point, u_next,
+                                    g + (phase // 2 * 4 + phase % 2) * step, step, w.taps * LANES, count, w.high + 1)
         return
     if is_strided(w):
         transform_strided_weights(u, w.u_point, u_next, g, step, w.taps * LANES, count, w.weights // STRIDED_WEIGHTS)

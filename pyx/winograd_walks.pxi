@@ -127,7 +127,7 @@ cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t firs
     cdef real* v = h.v + block * w.v_block
     if i < w.c_blocks:
         make_source(w, &h.loom, group, first + block, i, call.x, v)
-        fill_up(v + i * w.v_vector, w, first + block, w.v_rows, LANES)
+        fill_up(v + i * w.v_vector, w, first + block, w.v_rows, LANES, w.points)
     else:
         make_gradient(k, &h.loom, group, first + block, i - w.c_blocks, True, call.dy,
                       h.d + block * w.tiles // w.group * k.d_rows)

@@ -18,8 +18,9 @@ from panel cimport unpack_panel
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
 from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient, line_of_weight_gradient, put,
                                 transform_gradient)
-from winograd_plan cimport (Winograd, is_strided, most_tiles, panel_start, shape_v, stage_bytes, weight_of_point,
-                            whole_pieces)
+from winograd_phases cimport PHASE_POINTS, transform_phase_gradient, transform_phase_sums
+from winograd_plan cimport (Winograd, has_parities, is_strided, most_tiles, panel_start, shape_v, stage_bytes,
+                            sum_of_point, weight_of_point, whole_pieces)
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
 from winograd_strided cimport STRIDED_SPAN, transform_strided_gradient, transform_strided_sums
 from winograd_transform cimport Loom, Window, clear_tiles, look, open_rows, window_of
@@ -50,7 +51,8 @@ cdef struct Walk:
     Py_ssize_t shares                   # of the tiles; 0: by stages
     Py_ssize_t tiles                    # of a stage, or of a block of a share
     Py_ssize_t stages
-    Py_ssize_t d_rows, s_vector, s_panel        # numbers per group of tiles of D; per vector of c, panel
+    Py_ssize_t d_vector, d_rows                 # numbers of D per vector of channels k, group of tiles
+    Py_ssize_t s_vector, s_panel                # of S per vector of c, panel
     Py_ssize_t taps_vector, taps_panel, taps_share      # numbers of dw of a share
     Py_ssize_t c_parts                  # into which a panel's channels c are divided
     Py_ssize_t* v_at                    # [tiles + AHEAD]
@@ -90,7 +92,7 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t tiles = w.n * w.down * w.across, least, most, width, tile_bytes, sum_bytes
     w.panels = ceil_div(w.vectors, PANEL)
     width = ceil_div(w.vectors, w.panels) * LANES
-    tile_bytes = w.points * (w.c_blocks * LANES + w.panels * width) * <Py_ssize_t> sizeof(real)
+    tile_bytes = (w.points * w.c_blocks * LANES + w.sums * w.panels * width) * <Py_ssize_t> sizeof(real)
     sum_bytes = w.weights * w.c_blocks * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
     k.shares, k.stages, w.stage = 0, 1, 1
     if sum_bytes <= SHARE_SUMS and (w.groups > 1 or tiles >= 2 * LEAST_SHARE):
@@ -107,7 +109,8 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
         cut_stages(k, tile_bytes, sum_bytes, threads)
     k.tiles = w.stage * w.tiles
     shape_v(w, GROUP)
-    k.d_rows = w.vectors * w.v_vector
+    k.d_vector = w.sums * w.v_point
+    k.d_rows = w.vectors * k.d_vector
     k.s_vector = w.weights * LANES * width
     k.s_panel = w.c_blocks * k.s_vector
     k.taps_vector = LANES * w.taps * width
@@ -126,11 +129,11 @@ cdef inline void carve_walk(Walk* k, Carver* carver) noexcept nogil:
                 k.d_at[j * length + i] = i // GROUP * k.d_rows + i % GROUP * (j + 1) * LANES
 
 
-cdef inline void fill_up(real* to, const Winograd* w, Py_ssize_t block, Py_ssize_t rows,
-                         Py_ssize_t width) noexcept nogil:
+cdef inline void fill_up(real* to, const Winograd* w, Py_ssize_t block, Py_ssize_t rows, Py_ssize_t width,
+                         Py_ssize_t points) noexcept nogil:
     # Zeros where a block does not fill V or D, and another one follows.
     if block + 1 < w.blocks:
-        clear_tiles(to, w, window_of(w, block).tiles, w.tiles, rows, width)
+        clear_tiles(to, w, window_of(w, block).tiles, w.tiles, rows, width, points)
 
 
 cdef inline Py_ssize_t panel_of(const Winograd* w, Py_ssize_t vector) noexcept nogil:
@@ -149,7 +152,7 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
     cdef const real* line
     cdef real* to
     look(&b, b.column * OUTPUTS, b.columns * OUTPUTS, w.target_w)
-    d += first // LANES * w.v_vector + m - first
+    d += first // LANES * k.d_vector + m - first
     for row in range(b.row, b.row + b.rows):
         y = row % w.down * w.high
         picture = dy + ((row // w.down * w.groups + group) * w.m + m) * w.target_h * w.target_w
@@ -160,6 +163,8 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
             if is_strided(w):
                 transform_strided_gradient(to, w.group * width, line, b.width * LANES, w.high,
                                            w.points // STRIDED_SPAN)
+            elif has_parities(w):
+                transform_phase_gradient(to, w.group * width, line, b.width * LANES, w.high, w.high + 1)
             elif w.high > 1:
                 transform_gradient(to, w.group * width, line, b.width * LANES)
             else:
@@ -167,7 +172,7 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
                                  at(line, step, 3))
             tile += 1
     if filled:
-        fill_up(d, w, block, k.d_rows, width)
+        fill_up(d, w, block, k.d_rows, width, w.sums)
 
 
 cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t last, bint start,
@@ -181,12 +186,12 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
     cdef const real* a
     cdef const real* b
     cdef real* to
-    d += panel_start(w, panel) // LANES * w.v_vector
+    d += panel_start(w, panel) // LANES * k.d_vector
     for point in range(w.points):
         weight = weight_of_point(w, point)
         new = start and weight > last_weight
         last_weight = larger(last_weight, weight)
-        b = d + point * vectors * w.v_point
+        b = d + sum_of_point(w, point) * vectors * w.v_point
         for i in range(first, last):
             a = v + i * w.v_vector + point * w.v_point
             to = s + (i - first) * k.s_vector + weight * LANES * vectors * LANES
@@ -209,6 +214,11 @@ cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, con
             to = taps + c * k.w.taps * width + lane * LANES
             if k.w.high == 1:
                 line_of_weight_gradient(to, width, first_sum, LANES * width)
+                continue
+            if has_parities(&k.w):
+                for i in range(4):
+                    transform_phase_sums(to + (i // 2 * 4 + i % 2) * width, width,
+                                         first_sum + i * PHASE_POINTS * LANES * width, LANES * width, k.w.high + 1)
                 continue
             if is_strided(&k.w):
                 transform_strided_sums(to, width, first_sum, LANES * width, SPAN)

@@ -58,7 +58,7 @@ def forward(x, w, padding, out, groups: int = 1, absolute: bool = False) -> np.n
 
 
 def strided_forward(x, w, padding, out, groups: int = 1) -> np.ndarray:
-    """That of 3x3 weights with a stride of two: the sum over the parities of taps, each in a picture of its own."""
+    """That of weights with a stride of two: the sum over the parities of taps, each in a picture of its own."""
     return sum(forward(x, w[:, :, a::2, b::2], at, out, groups) for a, b, x, at in _parities(x, padding))
 
 
@@ -68,7 +68,7 @@ def input_gradient(dy, w, padding, size, groups: int = 1, absolute: bool = False
 
 
 def strided_input_gradient(dy, w, padding, size, groups: int = 1) -> np.ndarray:
-    """That of 3x3 or 4x4 weights with a stride of two: row i is row (i + padding) // 2 of the phase of its parity."""
+    """That of weights with a stride of two: row i of it is row (i + padding) // 2 of the phase of its parity."""
     turned = _turned(w, groups)
     dx = np.empty((len(dy), w.shape[1] * groups, *size))
     for i, j in np.ndindex(2, 2):
@@ -106,9 +106,9 @@ def weight_gradient(x, dy, padding, groups: int = 1, absolute: bool = False, tap
     return np.einsum("ir,kcij,js->kcrs", gv, np.concatenate(s), gh, optimize=True)
 
 
-def strided_weight_gradient(x, dy, padding, groups: int = 1) -> np.ndarray:
-    """That of 3x3 weights with a stride of two, parity by parity."""
-    dw = np.empty((dy.shape[1], x.shape[1] // groups, 3, 3))
+def strided_weight_gradient(x, dy, kernel, padding, groups: int = 1) -> np.ndarray:
+    """That of weights with a stride of two, parity by parity."""
+    dw = np.empty((dy.shape[1], x.shape[1] // groups, *kernel))
     for a, b, picture, at in _parities(x, padding):
-        dw[:, :, a::2, b::2] = weight_gradient(picture, dy, at, groups, taps=(2 - a, 2 - b))
+        dw[:, :, a::2, b::2] = weight_gradient(picture, dy, at, groups, taps=dw[0, 0, a::2, b::2].shape)
     return dw

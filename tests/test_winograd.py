@@ -273,7 +273,7 @@ def test_auto_takes_it_where_it_pays_and_nowhere_else():
     for geometry in (small, first, steep, strided._replace(ic=3), strided._replace(n=1, ih=4, iw=4, oh=2, ow=2)):
         assert set(choose("conv2d", "auto", geometry, dtype)) == {direct}
     generator = Geometry(64, 64, 32, 32, 128, 16, 16, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1)
-    assert choose("conv_transpose2d", "auto", generator, dtype, True) == (direct, winograd, direct, winograd)
+    assert set(choose("conv_transpose2d", "auto", generator, dtype, True)) == {winograd}
     narrow = generator._replace(ic=3)
     assert set(choose("conv_transpose2d", "auto", narrow, dtype, True)) == {direct}
     assert set(choose("conv2d", "direct", large, dtype)) == {direct}

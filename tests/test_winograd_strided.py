@@ -1,4 +1,4 @@
-"""Winograd's algorithm for kernels with a stride of two: 3x3, in every pass, and transposed convolutions with 4x4."""
+"""Winograd's algorithm for kernels with a stride of two: 3x3 and 4x4."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pyconv as pc
 import reference_winograd
 from geometries import Conv
 from pyconv import _kernels
+from pyconv._winograd import LEAST_TILES
 from tolerance import assert_as_where_not_finite, assert_near, assert_same_bits, winograd_bound
 
 RUNS_HERE = [isa for isa in _kernels.built if isa in _kernels.supported]
@@ -44,25 +45,24 @@ CASES = [
     strided(1, 300, 150, (14, 14), padding=((0, 0), (0, 0))),
     strided(60, 17, 35, (8, 11)),
     strided(2, 150, 136, (28, 30)),
+    strided(8, 40, 70, (31, 30), kernel=(4, 4)),
+    strided(70, 60, 40, (9, 9), kernel=(4, 4), padding=((2, 1), (0, 3))),
+    strided(2, 24, 100, (50, 61), kernel=(4, 4), groups=2),
     transposed(3, 48, 32, (13, 14), (3, 3), output_padding=(1, 0)),
     transposed(2, 130, 40, (7, 20), (3, 3), padding=((0, 0), (2, 1)), groups=2),
 ]
 
 
 def convolve(case, x, w, b, dy, algorithm="winograd", packed=False):
-    """All that the kernels of one algorithm compute of a case: y, dx and dw; of 4x4, y alone."""
+    """y, dx and dw by the kernels of one algorithm."""
     kernels = getattr(_kernels, {"direct": "convolution"}.get(algorithm, algorithm))[x.dtype]
     geometry, threads = np.array(case.packed, np.intp), pc.get_num_threads()
     forward, backward = ("input_gradient", "forward") if case.transposed else ("forward", "input_gradient")
-    found = {"y": np.full(case.y_shape, np.nan, x.dtype)}
-    kept = getattr(kernels, f"pack_{forward}")(geometry, w, threads) if packed else None
-    getattr(kernels, forward)(geometry, x, w, b, found["y"], threads, kept)
-    if case.kernel == (3, 3):
-        found |= {"dx": np.full_like(x, np.nan), "dw": np.full_like(w, np.nan)}
-        kept = getattr(kernels, f"pack_{backward}")(geometry, w, threads) if packed else None
-        getattr(kernels, backward)(geometry, dy, w, None, found["dx"], threads, kept)
-        pair = (dy, x) if case.transposed else (x, dy)
-        kernels.weight_gradient(geometry, *pair, found["dw"], threads)
+    found = {name: np.full_like(a, np.nan) for name, a in (("y", dy), ("dx", x), ("dw", w))}
+    for name, run, source, bias in (("y", forward, x, b), ("dx", backward, dy, None)):
+        kept = getattr(kernels, f"pack_{run}")(geometry, w, threads) if packed else None
+        getattr(kernels, run)(geometry, source, w, bias, found[name], threads, kept)
+    kernels.weight_gradient(geometry, *((dy, x) if case.transposed else (x, dy)), found["dw"], threads)
     return found
 
 
@@ -104,10 +104,11 @@ def test_the_slow_twin_agrees_with_the_definition(kernel):
         x, w, b, dy = operations.arrays(case, np.float64, whole=True)
         expected = operations.convolve_reference(case, x, w, 0 * b, dy)
         padding = case.padding[0][0], case.padding[1][0]
-        found = {"dx": reference_winograd.strided_input_gradient(dy, w, padding, case.size, case.groups)}
-        if kernel == (3, 3):
-            found["y"] = reference_winograd.strided_forward(x, w, padding, case.out, case.groups)
-            found["dw"] = reference_winograd.strided_weight_gradient(x, dy, padding, case.groups)
+        found = {
+            "y": reference_winograd.strided_forward(x, w, padding, case.out, case.groups),
+            "dx": reference_winograd.strided_input_gradient(dy, w, padding, case.size, case.groups),
+            "dw": reference_winograd.strided_weight_gradient(x, dy, kernel, padding, case.groups),
+        }
         for name, value in found.items():
             bound = winograd_bound(np.float64, case.terms[name], expected[name])
             assert_near(value, expected[name], bound, f"{name} of {case}")
@@ -122,7 +123,7 @@ def test_as_accurate_as_promised(case, dtype):
     for name, value in found.items():
         bound = winograd_bound(dtype, case.terms[name], expected[name])
         assert_near(value, expected[name].astype(dtype), bound, f"{name} of {case}")
-        if dtype == np.float32:
+        if dtype == np.float32 and (case.kernel == (3, 3) or name != "dw" or case.terms["dw"] >= 16 * LEAST_TILES):
             error, usual = (np.sqrt(np.mean((a[name] - expected[name]) ** 2)) for a in (found, direct))
             assert error <= 3 * usual, f"{name} of {case}: {error:.3g}, {usual:.3g} by the direct kernels"
 

@@ -94,6 +94,18 @@ FAULTS = [
         "weights of the middle row of a strided kernel taken from the row before",
     ),
     Fault(
+        "pyx/winograd_transform.pxd",
+        "g + (phase // 2 * 4 + phase % 2) * step",
+        "g + (phase % 2 * 4 + phase // 2) * step",
+        "parities of rows and columns of a 4x4 kernel exchanged",
+    ),
+    Fault(
+        "pyx/winograd_schedules.pxi",
+        "new = first + c == 0 and point == i",
+        "new = first + c == 0",
+        "sums of the last parity of a 4x4 kernel for those of all",
+    ),
+    Fault(
         "pyx/winograd_plan.pxd",
         "w.top, w.left = 1 - (g.pad_top + 1) // 2, 1 - (g.pad_left + 1) // 2",
         "w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2",
