@@ -5,8 +5,8 @@
 #
 # 3x3 kernels with a stride of two go in the same way, but with the matrices of winograd_strided.pxd and 8x8 targets in
 # the input gradient. 4x4 kernels with a stride of two have the matrices of winograd_phases.pxd. Forward, there are four
-# products for each number of M, one of each parity of taps. The input gradient is four sums: phases of rows are as groups
-# that read the same source; those of columns lie together in V, U and M, as more points.
+# products for each number of M, one of each parity of taps. The input gradient is four sums: phases of rows are as
+# groups that read the same source; those of columns lie together in V, U and M, as more points.
 #
 # With a dilation the numbers of a tile lie that far apart, and as many tiles lie between each other: together they are
 # a piece of a row, of which a block has whole ones.
@@ -169,7 +169,7 @@ cdef inline Py_ssize_t weight_of_point(const Winograd* w, Py_ssize_t point) noex
 
 
 cdef inline Py_ssize_t sum_of_point(const Winograd* w, Py_ssize_t point) noexcept nogil:
-    # Which number of M, or of D, it has to do with: the same of all parities.
+    # Which number of D it has to do with: the same of all parities.
     return point % w.sums
 
 
