@@ -192,8 +192,9 @@ cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
 
 
 cdef inline Py_ssize_t most_tiles(const Winograd* w) noexcept nogil:
-    # Of a block. With phases U takes longer to make than 46 tiles to multiply, so all of them meet it.
-    return MOST_TILES * POINTS // w.sums if w.phases == 1 else MOST_TILES
+    # Of a block, for about as many numbers of V and M. With phases U takes longer to make than 46 tiles to multiply, so
+    # all of them meet it.
+    return 2 * MOST_TILES * POINTS // (w.points + w.sums) if w.phases == 1 else MOST_TILES
 
 
 cdef inline Py_ssize_t whole_pieces(const Winograd* w, Py_ssize_t columns, Py_ssize_t unit) noexcept nogil:
