@@ -212,8 +212,8 @@ FAULTS = [
     ),
     Fault(
         "pyx/depthwise.pxd",
-        "if 0 <= top + j < c.height and 0 <= left + q < c.width:",
-        "if 0 <= top + j < c.height and 0 <= left + q <= c.width:",
+        "last = larger(smaller(c.width - left, window()), first)",
+        "last = larger(smaller(c.width - left + 1, window()), first)",
         "pixel of the next row read in place of padding",
     ),
     Fault(
