@@ -2,8 +2,8 @@
 
     python -m bench.choice --threads 1 --count 200
     python -m bench.choice --threads 1 --layers lines
-    python -m bench.choice --threads 1 --layers phases
     python -m bench.choice --threads 1 --layers strides
+    python -m bench.choice --threads 1 --layers fives
     python -m bench.choice --threads 2 --dtype float64 --output choice.json
 
 The estimate in `pyconv/_winograd.py` was fitted to what this measures, and is checked by it: each line is a pass of a
@@ -57,30 +57,31 @@ def lines(seed: int) -> Iterator[Geometry]:
             yield Geometry(n, c, 1, w, m, 1, w, 1, 3, 1, 1, 1, d, 0, 0, d, d, 1)
 
 
-def phases(seed: int) -> Iterator[Geometry]:
-    """4x4 kernels with a stride of two, as generators and discriminators of pictures have them."""
+def strides(seed: int) -> Iterator[Geometry]:
+    """3x3 and 4x4 kernels with a stride of two, as networks halve their pictures."""
     draw = random.Random(seed)
     while True:
         n, c, m, h = (draw.choice(values) for values in (MORE_BATCHES, CHANNELS, TARGETS, HALVES))
-        if n * c * m * h * h * 16 < MOST_WORK:
-            yield Geometry(n, m, 2 * h, 2 * h, c, h, h, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1)
+        k = draw.choice((3, 4))
+        if n * c * m * h * h * k * k < MOST_WORK:
+            yield Geometry(n, m, 2 * h, 2 * h, c, h, h, k, k, 2, 2, 1, 1, 1, 1, 1, 1, 1)
 
 
-def strides(seed: int) -> Iterator[Geometry]:
-    """3x3 kernels with a stride of two, as networks halve their pictures."""
+def fives(seed: int) -> Iterator[Geometry]:
+    """5x5 kernels, padded so that they keep the size."""
     draw = random.Random(seed)
     while True:
-        n, c, m, h = (draw.choice(values) for values in (BATCHES, CHANNELS, CHANNELS, HALVES))
-        if n * c * m * h * h * 9 < MOST_WORK:
-            yield Geometry(n, c, 2 * h, 2 * h, m, h, h, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1)
+        n, c, m, h = (draw.choice(values) for values in (MORE_BATCHES, CHANNELS, TARGETS, SIZES))
+        if n * c * m * h * h * 25 < MOST_WORK:
+            yield Geometry(n, c, h, h, m, h, h, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1)
 
 
-LAYERS = {"squares": geometries, "lines": lines, "phases": phases, "strides": strides}
+LAYERS = {"squares": geometries, "lines": lines, "strides": strides, "fives": fives}
 
 
 def serves(g: Geometry, which: str) -> bool:
     """Whether Winograd's kernels compute a pass."""
-    return _winograd.serves(g, which) or _winograd.serves_strided(g, which)
+    return _winograd.serves(g, which) or _winograd.serves_for_auto(g, which)
 
 
 def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str, bool, list[Callable[[], None]]]]:
@@ -148,7 +149,8 @@ def main() -> None:
             rows.append({"geometry": g, "pass": which, "packed": packed, **times})
             if loss > TOLERANCE:
                 wrong += 1
-                what = f"{g.n} x {g.ic} x {g.ih} x {g.iw} to {g.oc}, dilation {g.dilation_w}, {which}"
+                what = f"{g.n} x {g.ic} x {g.ih} x {g.iw} to {g.oc}, kernel {g.kh}x{g.kw}, "
+                what += f"stride {g.stride_w}, dilation {g.dilation_w}, {which}"
                 what += ", packed" if packed else ""
                 print(f"{what}: {taken} takes {loss:.2f} times as long")
     print(f"{wrong} of {len(rows)} choices cost more than {TOLERANCE - 1:.0%}")

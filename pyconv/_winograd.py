@@ -3,10 +3,10 @@
 The estimate counts nanoseconds of one core, measured by `python -m bench.choice` with AVX-512 and float32 over some
 two hundred and fifty shapes (8 to 512 channels, pictures of 4x4 to 112x112, batches of 1 to 16; and 1-D layers of 50 to
 8000 pixels), and over as many of 4x4 kernels and of 3x3 ones with a stride of two (3 to 512 channels, from pictures of
-2x2 to 64x64, batches of 1 to 64). It lies between the times on one thread and on two: what is taken must not depend on
-the number of threads, though for one choice in twelve the two disagree by more than 5 %. Only the ratio of the two
-algorithms matters, and that depends on little else than the number of lanes of a vector, so the same numbers serve the
-other instruction sets and float64, but for the weight gradient, measured with AVX2 too.
+2x2 to 64x64, batches of 1 to 64), and of 5x5 ones. It lies between the times on one thread and on two: what is taken
+must not depend on the number of threads, though for one choice in twelve the two disagree by more than 5 %. Only the
+ratio of the two algorithms matters, and that depends on little else than the number of lanes of a vector, so the same
+numbers serve the other instruction sets and float64, but for the weight gradient, measured with AVX2 too.
 """
 
 from __future__ import annotations
@@ -29,33 +29,36 @@ LEAST_TILES = 64  # with fewer to sum over, the same holds for the weight gradie
 
 
 class Costs(NamedTuple):
-    """Nanoseconds: by Winograd's algorithm of the products of a tile, and its transforms, for each vector of channels c
-    and m, and of the weights, for each pair; of a product of the direct kernels, with all taps, of what a pixel costs
-    them for each channel, and of their weights, for each pair.
+    """Nanoseconds of one pass. It sums over channels c, its result has channels m, and a pair is a channel c and a
+    vector of channels m.
     """
 
-    product: float
-    c: float
-    m: float
-    pair: float
-    packed: float  # where weights come packed, but of more pairs than are kept transformed, ...
-    kept: int  # ... 4 MiB of them, or 8 in phases
-    direct_product: float
-    direct_c: float
-    direct_m: float
-    direct_pair: float
-    direct_packed: float
+    side: int  # of a tile of targets
+    product: float  # of all products of a tile, for a pair
+    c: float  # of the transforms of a tile, for a vector of channels c ...
+    m: float  # ... and one of channels m
+    pair: float  # of the transform of the weights of a pair ...
+    packed: float  # ... and of packed ones, if there are more pairs ...
+    kept: int  # ... than are kept transformed
+    direct_product: float  # by the direct kernels: of all taps of a pixel, for a pair
+    direct_c: float  # of a pixel, for a channel c ...
+    direct_m: float  # ... and one of channels m
+    direct_pair: float  # of the weights of a pair ...
+    direct_packed: float  # ... and of packed ones
 
 
-# (Of what was measured where a multiply-add of 64 bytes takes a cycle, those of the products are four fifths: elsewhere
-# it takes half of one.)
-STRIDED_COSTS = {
-    (3, "forward"): Costs(21, 230, 130, 75, 43, 1820, 1.9, 1.1, 0.14, 30, 13),
-    (3, "input_gradient"): Costs(21, 117, 300, 75, 45, 1820, 2.0, 0.24, 1.7, 52, 15),
-    (3, "weight_gradient"): Costs(18.5, 270, 290, 116, 0, 0, 1.85, 0.5, 0.2, 25, 0),
-    (4, "forward"): Costs(27, 390, 150, 205, 205, 655, 3.6, 1.5, 0.3, 65, 24),
-    (4, "input_gradient"): Costs(30, 235, 380, 235, 195, 1310, 3.6, 0.5, 3.5, 105, 26),
-    (4, "weight_gradient"): Costs(25.5, 395, 400, 320, 0, 0, 3.4, 1.7, 0.23, 65, 0),
+# By the height of a kernel: 3x3 and 4x4 ones with a stride of two, 5x5 ones without. (Of what was measured where a
+# multiply-add of 64 bytes takes a cycle, the products of the former are four fifths: elsewhere it takes half of one, as
+# where the latter were measured.)
+COSTS = {
+    (3, "forward"): Costs(4, 21, 230, 130, 75, 43, 1820, 1.9, 1.1, 0.14, 30, 13),
+    (3, "input_gradient"): Costs(8, 21, 117, 300, 75, 45, 1820, 2.0, 0.24, 1.7, 52, 15),
+    (3, "weight_gradient"): Costs(4, 22.5, 300, 320, 140, 0, 0, 1.85, 0.5, 0.2, 25, 0),
+    (4, "forward"): Costs(4, 27, 390, 150, 205, 205, 655, 3.6, 1.5, 0.3, 65, 24),
+    (4, "input_gradient"): Costs(8, 30, 235, 380, 235, 195, 1310, 3.6, 0.5, 3.5, 105, 26),
+    (4, "weight_gradient"): Costs(4, 25.5, 395, 400, 320, 0, 0, 3.4, 1.7, 0.23, 65, 0),
+    (5, "forward"): Costs(2, 8.1, 130, 28, 210, 210, 1820, 5.3, 0.55, 0.28, 152, 72),
+    (5, "input_gradient"): Costs(2, 7.1, 130, 60, 210, 210, 1820, 5.4, 0.35, 0.36, 197, 50),
 }
 
 
@@ -68,11 +71,13 @@ def serves(g: Geometry, which: str) -> bool:
     return (g.kh, g.kw, g.dilation_h, g.dilation_w) == (3, 3, 1, 1)
 
 
-def serves_strided(g: Geometry, which: str) -> bool:
-    """The same with a stride of two: 3x3 or 4x4, without dilation."""
-    if _is_empty(g) or (g.stride_h, g.stride_w, g.dilation_h, g.dilation_w) != (2, 2, 1, 1):
+def serves_for_auto(g: Geometry, which: str) -> bool:
+    """The same without dilation: 3x3 or 4x4 with a stride of two; 5x5 without, but not the weight gradient."""
+    if _is_empty(g) or g.kh != g.kw or (g.dilation_h, g.dilation_w) != (1, 1):
         return False
-    return (g.kh, g.kw) in ((3, 3), (4, 4))
+    if (g.kh, g.stride_h, g.stride_w) == (5, 1, 1):
+        return which != "weight_gradient"
+    return g.kh in (3, 4) and (g.stride_h, g.stride_w) == (2, 2)
 
 
 def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
@@ -87,8 +92,8 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     pixels, tiles = g.n * h * w, g.n * _vectors(h, 4) * _vectors(w, 4)
     if g.kh == 1:
         return _pays_for_lines(g, which, packed, c, m, pixels, lanes)
-    if g.stride_h == 2:
-        return _pays_for_strides(g, which, packed, c, m, lanes)
+    if g.stride_h == 2 or g.kh == 5:
+        return _pays_by_costs(g, which, packed, c, m, h, w, lanes)
     if which == "weight_gradient":
         return _pays_for_weights(c, m, pixels, tiles, lanes, lanes * dtype.itemsize < LONG_VECTOR)
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
@@ -163,23 +168,24 @@ def _pays_for_lines(g: Geometry, which: str, packed: bool, c: int, m: int, pixel
     return winograd < (direct if packed else direct + 2.3 * pairs)
 
 
-def _pays_for_strides(g: Geometry, which: str, packed: bool, c: int, m: int, lanes: int) -> bool:
-    """The same for 3x3 and 4x4 kernels with a stride of two: 81 or 100 products for 4x4 outputs, or 8x8 of the input
-    gradient.
-    """
-    cost = STRIDED_COSTS[g.kh, which]
+def _pays_by_costs(g: Geometry, which: str, packed: bool, c: int, m: int, h: int, w: int, lanes: int) -> bool:
+    """The same for 5x5 kernels, and for 3x3 and 4x4 ones with a stride of two: 36, 81 or 100 products for a tile."""
+    cost = COSTS[g.kh, which]
     c_vectors, m_vectors = _vectors(c, lanes), _vectors(m, lanes)
     pairs, pixels = c * m_vectors, g.n * g.oh * g.ow
-    tiles = g.n * _vectors(g.oh, 4) * _vectors(g.ow, 4)
+    tiles = g.n * _vectors(h, cost.side) * _vectors(w, cost.side)
     products = pairs * pixels
     if which == "weight_gradient":
         if g.kh == 4 and tiles < LEAST_TILES:
             return False
         if 2 * m <= lanes:
             products = c * m * pixels // lanes
+    elif g.kh == 5:
+        if min(g.ih, g.iw, g.oh, g.ow) < 3:  # most taps meet padding alone, so their weights need not be read
+            return False
+        by_pixels = c * m * g.n * _vectors((h - 1) * (w + 4) + w, lanes)
+        products = min(pairs * g.n * _products(h, w, g, which) // 25, by_pixels)
     else:
-        if which == "input_gradient":
-            tiles = g.n * _vectors(g.ih, 8) * _vectors(g.iw, 8)
         products = min(products, c * m * g.n * _vectors((g.oh - 1) * (g.ow + 1) + g.ow, lanes))
     winograd = cost.product * pairs * _vectors(tiles, 4) * 4 + (cost.c * c_vectors + cost.m * m_vectors) * tiles
     if not packed:
@@ -193,10 +199,12 @@ def _pays_for_strides(g: Geometry, which: str, packed: bool, c: int, m: int, lan
 
 def _products(h: int, w: int, g: Geometry, which: str) -> int:
     """How many pairs of a pixel and a tap of one image read the source rather than padding."""
-    sides = (h, g.ih, g.pad_top), (w, g.iw, g.pad_left)
+    sides = (h, g.ih, g.pad_top, g.kh), (w, g.iw, g.pad_left, g.kw)
     if which == "input_gradient":
-        sides = (h, g.oh, 2 - g.pad_top), (w, g.ow, 2 - g.pad_left)
-    down, across = (sum(max(min(n, size + pad - t) - max(pad - t, 0), 0) for t in range(3)) for n, size, pad in sides)
+        sides = (h, g.oh, g.kh - 1 - g.pad_top, g.kh), (w, g.ow, g.kw - 1 - g.pad_left, g.kw)
+    down, across = (
+        sum(max(min(n, size + pad - t) - max(pad - t, 0), 0) for t in range(taps)) for n, size, pad, taps in sides
+    )
     return down * across
 
 

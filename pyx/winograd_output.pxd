@@ -3,9 +3,10 @@
 from geometry cimport ceil_div, smaller
 from panel cimport transpose
 from vector cimport LANES, LARGEST, MAX_LANES, real, splat, store_lanes, vec
+from winograd_fives cimport FIVE_OUTPUTS, transform_five_output
 from winograd_matrices cimport OUTPUTS, at, line_of_output, transform_output
 from winograd_phases cimport PHASE_POINTS, transform_phase_output
-from winograd_plan cimport Winograd, has_parities, is_small, is_strided, panel_start
+from winograd_plan cimport FIVE, PARITIES, PHASES, ROW, STRIDED, Winograd, is_small, panel_start
 from winograd_small cimport SMALL, transform_small_output
 from winograd_strided cimport STRIDED_SPAN, transform_strided_output
 from winograd_transform cimport Loom, Window, tiles_at_once, window_of
@@ -32,18 +33,18 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
                                  Py_ssize_t width, vec bias, vec* doubt) noexcept nogil:
     # The targets of neighbouring tiles, rows of them `pitch` apart, and channels in lanes.
     cdef Py_ssize_t step = w.apart * LANES, i
-    if w.phases > 1:
+    if w.form == PHASES:
         for i in range(2 * count):
             transform_phase_output(pixels + (i // 2 * 2 * OUTPUTS + i % 2) * LANES, pitch * LANES, 2 * LANES,
                                    m + i // 2 * width + i % 2 * PHASE_POINTS * w.m_point, w.m_point, bias, doubt,
-                                   w.high + w.overlap, w.high)
+                                   w.high + w.overlap_down, w.high)
         return
-    if has_parities(w):
+    if w.form == PARITIES:
         for i in range(count):
             transform_phase_output(pixels + i * OUTPUTS * LANES, pitch * LANES, LANES, m + i * width, w.m_point, bias,
                                    doubt, w.high + 1, w.high)
         return
-    if is_strided(w):
+    if w.form == STRIDED:
         for i in range(count):
             transform_strided_output(pixels + i * w.wide * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt,
                                      w.high, w.later_down, w.later_across, w.points // STRIDED_SPAN)
@@ -53,7 +54,12 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
             transform_small_output(pixels + i * SMALL * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt,
                                    2 if w.flipped else 0)
         return
-    if w.high > 1:
+    if w.form == FIVE:
+        for i in range(count):
+            transform_five_output(pixels + i * FIVE_OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias,
+                                  doubt, w.high + w.overlap_down)
+        return
+    if w.form != ROW:
         for i in range(count):
             transform_output(pixels + i * OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt)
         return

@@ -81,13 +81,13 @@ cdef inline void transform_phase_weights(real* u, Py_ssize_t u_step, Py_ssize_t 
     # u = G g G', 5x5 from every other row and column of a 4x4 kernel, `count` times. Line by line: the points of u are
     # pages apart, and few pages can be written to at a time.
     cdef Py_ssize_t line, i
-    cdef const real* weights
+    cdef const real* weights = phase_weights[0]
     for line in range(span):
-        weights = phase_weights[line]
         for i in range(count):
             line_of_phase_weight(u + line * PHASE_SPAN * u_step + i * u_next, u_step,
                                  weights[0] * at(g + i * g_next, step, 0) + weights[1] * at(g + i * g_next, step, 8),
                                  weights[0] * at(g + i * g_next, step, 2) + weights[1] * at(g + i * g_next, step, 10))
+        weights += 2
 
 
 cdef inline void line_of_phase_output(vec* y, const real* m, Py_ssize_t step) noexcept nogil:

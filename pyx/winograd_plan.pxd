@@ -25,6 +25,7 @@
 from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES, PANEL, ROWS, real
 from winograd_few cimport FEW_TILES
+from winograd_fives cimport FIVE_OUTPUTS
 from winograd_matrices cimport OUTPUTS, POINTS, SPAN
 from winograd_phases cimport PARITY_POINTS, PHASE_POINTS
 from winograd_product cimport CHANNELS_AHEAD
@@ -42,10 +43,22 @@ cdef enum:
     ALL_BYTES = 32 * 1024 * 1024    # ... if that of all groups is not more than this
     FEW_BYTES = 768 * 1024          # the same, where there are few tiles: U stays in the L2
     OWN_BYTES = 1024 * 1024         # U up to this is made by each thread: to read it from another core takes longer
+    KERNELS = 16                    # whose taps stay in the L1 between the two
     CHAIN = 64                      # channels c that are added up before they are added to M: longer chains round more
     M_BYTES = 512 * 1024            # M of the blocks that use a piece of U, which is as large and shares the L2
 
+cdef enum Form:
+    # Which matrices a call uses.
+    ROW                 # F(4, 3): 1x3 kernels
+    SQUARE              # F(4x4, 3x3)
+    SMALL_SQUARE        # F(2x2, 3x3)
+    FIVE                # F(2x2, 5x5)
+    STRIDED             # those of 3x3 kernels with a stride of two
+    PARITIES            # those of 4x4 kernels with a stride of two; forward and in the weight gradient, ...
+    PHASES              # ... and in the input gradient
+
 cdef struct Winograd:
+    Form form
     Py_ssize_t n, groups, m, c                      # groups with their phases of rows; m and c per group
     Py_ssize_t phases                               # of the target, along either axis: 1 or 2
     Py_ssize_t later_down, later_across             # by what in the source phase 1 starts reading after phase 0; with a
@@ -54,12 +67,14 @@ cdef struct Winograd:
     Py_ssize_t source_h, source_w, target_h, target_w
     Py_ssize_t top, left                            # target 0, of phase 0, starts reading at source -top, -left
     Py_ssize_t weight_m, weight_c, weight_group     # distances in the weight array
-    bint flipped                                    # taps run backwards
-    Py_ssize_t taps, points                         # of a kernel: 9, 3 or 16; products of a tile: 36, 6, 81, 50, 100
+    bint flipped                                    # taps run backwards:
+    Py_ssize_t first_tap, tap_step                  # where they begin, of those in order, and from one to the next
+    Py_ssize_t taps, points                         # of a kernel; products of a tile
     Py_ssize_t weights                              # of a kernel in U: as many as points, but 36 for 81
     Py_ssize_t sums                                 # of a tile in M (and in D): as many as points, but 25 for 100
-    Py_ssize_t high, overlap                        # rows of targets of a tile, and how many more it reads
-    Py_ssize_t wide                                 # numbers of targets of such a row
+    Py_ssize_t kernels                              # whose taps are transposed, and then transformed, together
+    Py_ssize_t high, wide                           # rows and columns of targets of a tile, ...
+    Py_ssize_t overlap_down, overlap_across         # ... and how many more it reads than tiles are apart
     Py_ssize_t step_down, step_across               # rows and columns of the source from tile to tile
     Py_ssize_t apart                                # columns between the numbers of a tile
     Py_ssize_t down, across                         # tiles of an image
@@ -80,52 +95,74 @@ cdef struct Winograd:
     Py_ssize_t* at                                  # [c + CHANNELS_AHEAD] of a row of V
 
 
-cdef inline void describe_strided(Winograd* w, const Geometry* g, bint input_gradient) noexcept nogil:
-    # What is different for 3x3 kernels with a stride of two, and for 4x4 ones where they are not cut into phases.
-    w.overlap, w.points, w.sums = 1, STRIDED_POINTS, STRIDED_POINTS
-    w.weights = STRIDED_WEIGHTS * STRIDED_WEIGHTS
-    if g.kh == 4:
-        w.overlap, w.sums = 2, PHASE_POINTS
-        w.points = w.weights = PARITY_POINTS
-    if input_gradient:
-        w.high = w.wide = 2 * OUTPUTS
-        w.top, w.left = 1 - (g.pad_top + 1) // 2, 1 - (g.pad_left + 1) // 2
-        w.later_down, w.later_across = 1 - g.pad_top % 2, 1 - g.pad_left % 2
-    else:
-        w.step_down = w.step_across = 2 * OUTPUTS
-        w.later_down = w.later_across = 1
+cdef inline Form form_of(const Geometry* g, bint input_gradient, Py_ssize_t tile) noexcept nogil:
+    if g.kh == 1:
+        return ROW
+    if g.kh == 5:
+        return FIVE
+    if g.stride_h == 1:
+        return SMALL_SQUARE if FEW_TILES > 0 and tile == SMALL else SQUARE
+    return STRIDED if g.kh == 3 else PHASES if input_gradient else PARITIES
 
 
 cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, Py_ssize_t tile) noexcept nogil:
+    w.form = form_of(g, input_gradient, tile)
     w.n, w.flipped, w.phases, w.later_down, w.later_across = g.n, input_gradient, 1, 0, 0
     w.work = g.kh * g.kw * g.n * g.oc * (g.ic // g.groups) * g.oh * g.ow
-    w.taps, w.high, w.overlap, w.apart = g.kh * g.kw, OUTPUTS if g.kh > 1 else 1, g.kh - 1, g.dilation_w
-    w.points, w.wide = (w.high + w.overlap) * SPAN, OUTPUTS
-    if FEW_TILES > 0 and tile == SMALL:
+    w.taps, w.apart, w.points, w.kernels = g.kh * g.kw, g.dilation_w, POINTS, KERNELS
+    w.high = w.wide = OUTPUTS
+    w.overlap_down, w.overlap_across = g.kh - 1, g.kw - 1
+    if w.form == ROW:
+        w.high, w.points = 1, SPAN
+    elif w.form == SMALL_SQUARE:
         w.high, w.wide, w.points = SMALL, SMALL, SMALL_POINTS
+    elif w.form == FIVE:
+        w.high, w.wide = FIVE_OUTPUTS, FIVE_OUTPUTS
     w.weights, w.sums, w.step_down, w.step_across = w.points, w.points, w.high, w.wide
     if input_gradient:
         w.m, w.c = g.ic // g.groups, g.oc // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.oh, g.ow, g.ih, g.iw
-        w.top, w.left = w.overlap - g.pad_top, 2 * w.apart - g.pad_left
-        if g.kh == 4:
-            w.phases, w.overlap = 2, 1
-            w.points = w.weights = w.sums = 2 * PHASE_POINTS
-            w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2
-            w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2
+        w.top, w.left = w.overlap_down - g.pad_top, w.overlap_across * w.apart - g.pad_left
         w.weight_m, w.weight_c = w.taps, w.taps * w.m
+        w.first_tap, w.tap_step = (w.taps - 1) * LANES, -LANES
     else:
         w.m, w.c = g.oc // g.groups, g.ic // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.ih, g.iw, g.oh, g.ow
         w.top, w.left = g.pad_top, g.pad_left
         w.weight_m, w.weight_c = w.taps * w.c, w.taps
-    if g.stride_h == 2 and (g.kh == 3 or not input_gradient):
-        describe_strided(w, g, input_gradient)
+        w.first_tap, w.tap_step = 0, LANES
+    if g.stride_h == 2:
+        describe_halves(w, g, input_gradient)
     w.weight_group = w.taps * w.m * w.c
     w.groups = g.groups * w.phases
     w.down = ceil_div(w.target_h, w.phases * w.high)
     w.across = ceil_div(w.target_w, w.phases * w.wide * w.apart) * w.apart
     w.c_blocks, w.vectors = ceil_div(w.c, LANES), ceil_div(w.m, LANES)
+
+
+cdef inline void describe_halves(Winograd* w, const Geometry* g, bint input_gradient) noexcept nogil:
+    # What is different with a stride of two.
+    if w.form == STRIDED:
+        w.overlap_down = w.overlap_across = 1
+        w.points = w.sums = STRIDED_POINTS
+        w.weights = STRIDED_WEIGHTS * STRIDED_WEIGHTS
+    elif w.form == PARITIES:
+        w.overlap_down = w.overlap_across = 2
+        w.sums = PHASE_POINTS
+        w.points = w.weights = PARITY_POINTS
+    else:
+        w.phases, w.overlap_down, w.overlap_across = 2, 1, 2
+        w.points = w.weights = w.sums = 2 * PHASE_POINTS
+    if not input_gradient:
+        w.step_down = w.step_across = 2 * OUTPUTS
+        w.later_down = w.later_across = 1
+    elif w.form == STRIDED:
+        w.high = w.wide = 2 * OUTPUTS
+        w.top, w.left = 1 - (g.pad_top + 1) // 2, 1 - (g.pad_left + 1) // 2
+        w.later_down, w.later_across = 1 - g.pad_top % 2, 1 - g.pad_left % 2
+    else:
+        w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2
+        w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2
 
 
 cdef inline Py_ssize_t divide(Py_ssize_t count, Py_ssize_t most, Py_ssize_t threads) noexcept nogil:
@@ -148,24 +185,9 @@ cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcep
     return divide(w.vectors, PANEL, threads if w.phases == 1 and ROWS == 8 else 1)
 
 
-cdef inline bint is_small(const Winograd* w) noexcept nogil:
-    # Whether it is F(2x2, 3x3).
-    return FEW_TILES > 0 and w.points == SMALL_POINTS
-
-
-cdef inline bint is_strided(const Winograd* w) noexcept nogil:
-    # Whether the kernels are 3x3 with a stride of two.
-    return w.points == STRIDED_POINTS
-
-
-cdef inline bint has_parities(const Winograd* w) noexcept nogil:
-    # Whether the kernels are 4x4 with a stride of two, forward or in the weight gradient.
-    return w.points == PARITY_POINTS
-
-
 cdef inline Py_ssize_t weight_of_point(const Winograd* w, Py_ssize_t point) noexcept nogil:
     # Which number of U, or of S, a product has to do with.
-    return strided_weight(point) if is_strided(w) else point
+    return strided_weight(point) if w.form == STRIDED else point
 
 
 cdef inline Py_ssize_t sum_of_point(const Winograd* w, Py_ssize_t point) noexcept nogil:
@@ -173,9 +195,14 @@ cdef inline Py_ssize_t sum_of_point(const Winograd* w, Py_ssize_t point) noexcep
     return point % w.sums
 
 
+cdef inline bint is_small(const Winograd* w) noexcept nogil:
+    # Whether it is F(2x2, 3x3): never, where that is not built.
+    return FEW_TILES > 0 and w.form == SMALL_SQUARE
+
+
 cdef inline bint is_few(const Winograd* w) noexcept nogil:
     # Whether the products are those of winograd_few.pxd, where U is not stored.
-    return is_small(w) or FEW_TILES > 0 and w.points == POINTS and w.n * w.down * w.across <= FEW_TILES
+    return is_small(w) or FEW_TILES > 0 and w.form == SQUARE and w.n * w.down * w.across <= FEW_TILES
 
 
 cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:

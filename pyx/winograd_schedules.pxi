@@ -16,7 +16,7 @@ from winograd_output cimport transform_products
 from winograd_plan cimport CHAIN, Winograd, is_few, is_small, panel_start, weight_of_point
 from winograd_product cimport half_product_of, product_of
 from winograd_small cimport multiply_small
-from winograd_transform cimport (WEIGHTS, Loom, Window, carve_loom, clear_tiles, transform_source, transform_weights,
+from winograd_transform cimport (Loom, Window, carve_loom, clear_tiles, transform_source, transform_weights,
                                  transpose_weights, window_of)
 from workspace cimport Carver, carve
 
@@ -130,10 +130,10 @@ cdef void make_weights(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t p
     for vector in range(width // LANES):
         c = 0
         while c < depth:
-            count = smaller(WEIGHTS, depth - c)
+            count = smaller(w.kernels, depth - c)
             transform_weights(u + c * width + vector * LANES, w, group % w.phases, width,
                               taps_of(call, h, group, start + vector, first + c, count, h.loom.taps), count)
-            c += WEIGHTS
+            c += w.kernels
 
 
 cdef void make_source(const Winograd* w, Loom* loom, Py_ssize_t group, Py_ssize_t block, Py_ssize_t c_block,

@@ -21,12 +21,11 @@ from winograd_phases cimport (PHASE_SPAN, line_of_phase_data, line_of_phase_grad
 
 cdef extern from *:
     """
-    /* Two lines of F(4, 2) from one of 3 taps, and the middle one. */
-    static const real strided_weights[6][3] = {
-        {1 / PHASE_SLOPE(PHASE_P), 0, PHASE_P / PHASE_SLOPE(PHASE_P)},
-        {1 / PHASE_SLOPE(-PHASE_P), 0, -PHASE_P / PHASE_SLOPE(-PHASE_P)},
-        {1 / PHASE_SLOPE(PHASE_Q), 0, PHASE_Q / PHASE_SLOPE(PHASE_Q)},
-        {1 / PHASE_SLOPE(-PHASE_Q), 0, -PHASE_Q / PHASE_SLOPE(-PHASE_Q)}, {0, 0, 1}, {0, 1, 0}};
+    /* Rows of G, with a gap for the middle tap; and that tap. */
+    #define STRIDED_WEIGHT_ROW(t) {1 / PHASE_SLOPE(t), 0, t / PHASE_SLOPE(t)}
+    static const real strided_weights[6][3] = {STRIDED_WEIGHT_ROW(PHASE_P), STRIDED_WEIGHT_ROW(-PHASE_P),
+                                               STRIDED_WEIGHT_ROW(PHASE_Q), STRIDED_WEIGHT_ROW(-PHASE_Q),
+                                               {0, 0, 1}, {0, 1, 0}};
     """
     const real strided_weights[6][3]
 
@@ -79,10 +78,9 @@ cdef inline void transform_strided_weights(real* u, Py_ssize_t u_step, Py_ssize_
                                            Py_ssize_t lines) noexcept nogil:
     # u (6, 6) from a 3x3 kernel, `count` times; line by line, as transform_phase_weights()
     cdef Py_ssize_t line, i
-    cdef const real* weights
+    cdef const real* weights = strided_weights[0]
     cdef const real* taps
     for line in range(lines):
-        weights = strided_weights[line]
         for i in range(count):
             taps = g + i * g_next
             line_of_strided_weight(
@@ -90,6 +88,7 @@ cdef inline void transform_strided_weights(real* u, Py_ssize_t u_step, Py_ssize_
                 weights[0] * at(taps, step, 0) + weights[1] * at(taps, step, 3) + weights[2] * at(taps, step, 6),
                 weights[0] * at(taps, step, 1) + weights[1] * at(taps, step, 4) + weights[2] * at(taps, step, 7),
                 weights[0] * at(taps, step, 2) + weights[1] * at(taps, step, 5) + weights[2] * at(taps, step, 8))
+        weights += 3
 
 
 cdef inline void line_of_strided_output(vec* y, const real* m, Py_ssize_t step, bint spread,

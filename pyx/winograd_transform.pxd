@@ -10,15 +10,13 @@ from libc.string cimport memset
 from geometry cimport ceil_div, larger, smaller
 from panel cimport pack_panel, transpose
 from vector cimport LANES, MAX_LANES, PANEL, held, real, splat, vec
+from winograd_fives cimport transform_five_weights
 from winograd_matrices cimport OUTPUTS, at, line_of_data, line_of_weight, put, transform_data, transform_weight
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_weights
-from winograd_plan cimport Winograd, has_parities, is_small, is_strided
+from winograd_plan cimport PARITIES, PHASES, FIVE, ROW, STRIDED, Winograd, is_small
 from winograd_small cimport transform_small_data
 from winograd_strided cimport STRIDED_SPAN, STRIDED_WEIGHTS, transform_strided_data, transform_strided_weights
 from workspace cimport Carver, carve
-
-cdef enum:
-    WEIGHTS = 16        # channels c whose weights are transposed at a time: they stay in L1
 
 cdef struct Window:
     # The part of the source that a block of tiles reads, and where its rows and columns of tiles are.
@@ -33,8 +31,8 @@ cdef struct Loom:
     # Scratch memory of a thread.
     real* plane         # [rows of an image][width][LANES] what a window sees, transposed and padded; or, to be stored,
                         # [OUTPUTS or 1][pixels of a row][LANES] targets
-    real* taps          # [WEIGHTS][taps][LANES], or of a whole panel
-    Py_ssize_t* tap_at  # [WEIGHTS * taps]
+    real* taps          # [kernels][taps][LANES], or of a whole panel
+    Py_ssize_t* tap_at  # [kernels * taps]
 
 
 cdef inline Py_ssize_t tiles_at_once(const Winograd* w) noexcept nogil:
@@ -43,12 +41,12 @@ cdef inline Py_ssize_t tiles_at_once(const Winograd* w) noexcept nogil:
 
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t rows = w.step_down * smaller(w.rows, w.down) + w.overlap
-    cdef Py_ssize_t columns = w.step_across * w.columns + 2 * w.apart
+    cdef Py_ssize_t rows = w.step_down * smaller(w.rows, w.down) + w.overlap_down
+    cdef Py_ssize_t columns = w.step_across * w.columns + w.overlap_across * w.apart
     cdef Py_ssize_t outputs = w.high * larger(w.phases * w.wide * tiles_at_once(w), LANES) + LANES
     k.plane = <real*> carve(carver, larger(rows * columns, outputs) * LANES, sizeof(real))
-    k.taps = <real*> carve(carver, WEIGHTS * w.taps * PANEL * LANES, sizeof(real))
-    k.tap_at = <Py_ssize_t*> carve(carver, WEIGHTS * w.taps, sizeof(Py_ssize_t))
+    k.taps = <real*> carve(carver, w.kernels * w.taps * PANEL * LANES, sizeof(real))
+    k.tap_at = <Py_ssize_t*> carve(carver, w.kernels * w.taps, sizeof(Py_ssize_t))
 
 
 cdef inline void look(Window* b, Py_ssize_t start, Py_ssize_t width, Py_ssize_t source_w) noexcept nogil:
@@ -71,7 +69,7 @@ cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil
     b.row, b.column = first_row(w, band), block % w.column_bands * w.columns
     b.rows, b.columns = first_row(w, band + 1) - b.row, smaller(w.columns, w.across - b.column)
     b.tiles = b.rows * b.columns
-    look(&b, b.column * w.step_across - w.left, b.columns * w.step_across + 2 * w.apart, w.source_w)
+    look(&b, b.column * w.step_across - w.left, b.columns * w.step_across + w.overlap_across * w.apart, w.source_w)
     return b
 
 
@@ -146,22 +144,22 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
     for _ in range(b.columns // w.apart):
         for i in range(w.apart):
             to, d = v + tile // w.group * w.v_rows + tile % w.group * LANES, plane + i * LANES
-            if w.phases > 1:
+            if w.form == PHASES:
                 for phase in range(w.phases):
                     transform_phase_data(to + phase * PHASE_POINTS * w.v_point, w.v_point,
                                          d + phase * w.later_across * LANES, b.width * LANES, LANES,
-                                         w.high + w.overlap)
-            elif has_parities(w):
+                                         w.high + w.overlap_down)
+            elif w.form == PARITIES:
                 for phase in range(4):
                     transform_phase_data(to + phase * PHASE_POINTS * w.v_point, w.v_point,
                                          d + (phase // 2 * b.width + phase % 2) * LANES, 2 * b.width * LANES, 2 * LANES,
                                          w.high + 1)
-            elif is_strided(w):
+            elif w.form == STRIDED:
                 transform_strided_data(to, w.v_point, d, b.width * LANES, w.step_down // OUTPUTS, w.later_down,
                                        w.later_across, w.points // STRIDED_SPAN)
             elif is_small(w):
                 transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)
-            elif w.high > 1:
+            elif w.form != ROW:
                 transform_data(to, w.v_point, d, b.width * LANES)
             else:
                 line_of_data(to, w.v_point, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3),
@@ -187,8 +185,8 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
         while row < last and row // w.down == image:
             i = w.step_down * (row % w.down) - top - y
             open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
-                      y + i + w.step_down + w.overlap)
-            opened = i + w.step_down + w.overlap
+                      y + i + w.step_down + w.overlap_down)
+            opened = i + w.step_down + w.overlap_down
             transform_row(v, w, &b, tile, k.plane + i * b.width * LANES)
             tile += b.columns
             row += 1
@@ -209,15 +207,15 @@ cdef inline void transpose_weights(real* taps, const Winograd* w, Loom* k, Py_ss
     # taps (count, taps, LANES) of a vector of channels m and `count` channels c from `first` on, of a group of weights.
     # weight: of all groups
     cdef Py_ssize_t m = vector * LANES, i
-    for i in range(WEIGHTS * w.taps):
+    for i in range(w.kernels * w.taps):
         k.tap_at[i] = i // w.taps * w.weight_c + i % w.taps
     while count > 0:
         pack_panel(taps, LANES, weight + group * w.weight_group + m * w.weight_m + first * w.weight_c, w.weight_m,
-                   smaller(LANES, w.m - m), k.tap_at, smaller(WEIGHTS, count) * w.taps,
+                   smaller(LANES, w.m - m), k.tap_at, smaller(w.kernels, count) * w.taps,
                    weight + w.groups // w.phases * w.weight_group)
-        taps += WEIGHTS * w.taps * LANES
-        first += WEIGHTS
-        count -= WEIGHTS
+        taps += w.kernels * w.taps * LANES
+        first += w.kernels
+        count -= w.kernels
 
 
 cdef inline void transform_phases(real* u, const Winograd* w, Py_ssize_t phase, Py_ssize_t u_next, const real* g,
@@ -227,28 +225,30 @@ cdef inline void transform_phases(real* u, const Winograd* w, Py_ssize_t phase, 
     for i in range(w.phases):
         transform_phase_weights(u + i * PHASE_POINTS * w.u_point, w.u_point, u_next,
                                 g + (4 * row + 1 - (i + w.later_across) % 2) * step, step, w.taps * LANES, count,
-                                w.high + w.overlap)
+                                w.high + w.overlap_down)
 
 
 cdef inline void transform_weights(real* u, const Winograd* w, Py_ssize_t phase, Py_ssize_t u_next, const real* g,
                                    Py_ssize_t count) noexcept nogil:
     # U of a vector of channels m and `count` channels c, u_next apart, from their taps; of one phase of rows.
-    cdef Py_ssize_t step = -LANES if w.flipped else LANES
-    if w.flipped:
-        g += (w.taps - 1) * LANES
-    if w.phases > 1:
+    cdef Py_ssize_t step = w.tap_step
+    g += w.first_tap
+    if w.form == PHASES:
         transform_phases(u, w, phase, u_next, g, step, count)
         return
-    if has_parities(w):
+    if w.form == PARITIES:
         for phase in range(4):
             transform_phase_weights(u + phase * PHASE_POINTS * w.u_point, w.u_point, u_next,
                                     g + (phase // 2 * 4 + phase % 2) * step, step, w.taps * LANES, count, w.high + 1)
         return
-    if is_strided(w):
+    if w.form == STRIDED:
         transform_strided_weights(u, w.u_point, u_next, g, step, w.taps * LANES, count, w.weights // STRIDED_WEIGHTS)
         return
+    if w.form == FIVE:
+        transform_five_weights(u, w.u_point, u_next, g, step, w.taps * LANES, count, w.high + w.overlap_down)
+        return
     for _ in range(count):
-        if w.high > 1:
+        if w.form != ROW:
             transform_weight(u, w.u_point, g, step)
         else:
             # (Held, lest products that both share be made before the branch, and rounded there.)

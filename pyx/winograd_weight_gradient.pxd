@@ -19,7 +19,7 @@ from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
 from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient, line_of_weight_gradient, put,
                                 transform_gradient)
 from winograd_phases cimport PHASE_POINTS, transform_phase_gradient, transform_phase_sums
-from winograd_plan cimport (Winograd, has_parities, is_strided, most_tiles, panel_start, shape_v, stage_bytes,
+from winograd_plan cimport (PARITIES, ROW, STRIDED, Winograd, most_tiles, panel_start, shape_v, stage_bytes,
                             sum_of_point, weight_of_point, whole_pieces)
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
 from winograd_strided cimport STRIDED_SPAN, transform_strided_gradient, transform_strided_sums
@@ -160,12 +160,12 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
         for i in range(b.columns):
             to = d + tile // w.group * k.d_rows + tile % w.group * width
             line = loom.plane + (i // w.apart * OUTPUTS * w.apart + i % w.apart) * LANES
-            if is_strided(w):
+            if w.form == STRIDED:
                 transform_strided_gradient(to, w.group * width, line, b.width * LANES, w.high,
                                            w.points // STRIDED_SPAN)
-            elif has_parities(w):
+            elif w.form == PARITIES:
                 transform_phase_gradient(to, w.group * width, line, b.width * LANES, w.high, w.high + 1)
-            elif w.high > 1:
+            elif w.form != ROW:
                 transform_gradient(to, w.group * width, line, b.width * LANES)
             else:
                 line_of_gradient(to, w.group * width, at(line, step, 0), at(line, step, 1), at(line, step, 2),
@@ -212,15 +212,15 @@ cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, con
         for lane in range(width // LANES):
             first_sum = s + c * width + lane * LANES
             to = taps + c * k.w.taps * width + lane * LANES
-            if k.w.high == 1:
+            if k.w.form == ROW:
                 line_of_weight_gradient(to, width, first_sum, LANES * width)
                 continue
-            if has_parities(&k.w):
+            if k.w.form == PARITIES:
                 for i in range(4):
                     transform_phase_sums(to + (i // 2 * 4 + i % 2) * width, width,
                                          first_sum + i * PHASE_POINTS * LANES * width, LANES * width, k.w.high + 1)
                 continue
-            if is_strided(&k.w):
+            if k.w.form == STRIDED:
                 transform_strided_sums(to, width, first_sum, LANES * width, SPAN)
                 continue
             for j in range(SPAN):

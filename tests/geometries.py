@@ -81,6 +81,11 @@ class Conv:
         }
 
     @property
+    def has_pixels(self) -> bool:
+        """Whether its window fits, and nothing of it is empty."""
+        return min(self.n, self.ic, self.oc, *self.size, *self.out) > 0
+
+    @property
     def packed(self) -> tuple[int, ...]:
         """The 18 numbers that a kernel takes; a transposed convolution is the input gradient of a convolution the other
         way.

@@ -118,10 +118,11 @@ def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Ca
         ((1, 3), (1, 1), case.dilation),
         ((3, 3), (2, 2), (1, 1)),
         ((4, 4), (2, 2), (1, 1)),
+        ((5, 5), (1, 1), (1, 1)),
     ):
         output_padding = tuple(min(a, b - 1) for a, b in zip(case.output_padding, stride, strict=True))
         plain = replace(case, kernel=kernel, stride=stride, dilation=dilation, output_padding=output_padding)
-        if min(plain.size) > 0 and min(plain.out) > 0 and 0 not in (plain.n, plain.ic, plain.oc):
+        if plain.has_pixels:
             yield from _winograd_calls(module, plain, dtype)
 
 
@@ -137,6 +138,8 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
         ("dx", backward, {"dy": dy, "w": w, "b": None}),
         ("dw", "weight_gradient", {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}),
     ):
+        if (name, case.kernel) == ("dw", (5, 5)):
+            continue
         what = f"winograd {case.kernel[0]}x{case.kernel[1]}, stride {case.stride[0]}, {name}"
         call = _simple(getattr(module, kernel), what, geometry, inputs, {name: expected[name]}, dtype)
         sizes = expected[name]

@@ -17,20 +17,22 @@ def matrices(absolute: bool = False) -> tuple[np.ndarray, ...]:
     return tuple(np.abs(m) if absolute else m for m in found)
 
 
-def phase_matrices() -> tuple[np.ndarray, ...]:
-    """The same for 2x2 weights: the phases of 4x4 with a stride of two."""
-    return tuple(np.array(m) for m in _kernels.load("winograd", np.float64).phase_matrices())
-
-
 def axis_matrices(taps: int, absolute: bool = False) -> tuple[np.ndarray, ...]:
-    """The same for so many taps along an axis, 4 targets at a time: 3, 2, or a single one, which takes no transform."""
-    return {3: matrices(absolute), 2: phase_matrices(), 1: (np.eye(4), np.ones((4, 1)), np.eye(4))}[taps]
+    """The same for so many taps along an axis: 3, or 5 for two targets at a time; 2, as the phases of 4x4 with a stride
+    of two have, or a single one, which takes no transform.
+    """
+    module = _kernels.load("winograd", np.float64)
+    if taps == 3:
+        return matrices(absolute)
+    if taps == 1:
+        return np.eye(4), np.ones((4, 1)), np.eye(4)
+    return tuple(np.array(m) for m in (module.five_matrices if taps == 5 else module.phase_matrices)())
 
 
-def tiles(x, size: tuple[int, int], top: int, left: int, down: int, across: int) -> np.ndarray:
-    """(N, C, down, across, *size): rectangles of `x` 4 apart, the first at (-top, -left), zeros outside."""
+def tiles(x, size: tuple[int, int], step: tuple[int, int], top: int, left: int, down: int, across: int) -> np.ndarray:
+    """(N, C, down, across, *size): rectangles of `x`, `step` apart, the first at (-top, -left), zeros outside."""
     n, c, h, w = x.shape
-    high, wide = 4 * down + size[0], 4 * across + size[1]
+    high, wide = step[0] * down + size[0], step[1] * across + size[1]
     padded = np.zeros((n, c, high, wide))
     y, z = max(0, -top), max(0, -left)  # a negative padding cuts off
     rows, columns = min(h - y, high - max(top, 0)), min(w - z, wide - max(left, 0))
@@ -38,14 +40,15 @@ def tiles(x, size: tuple[int, int], top: int, left: int, down: int, across: int)
         :, :, y : y + max(rows, 0), z : z + max(columns, 0)
     ]
     windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=(2, 3))
-    return windows[:, :, ::4, ::4][:, :, :down, :across]
+    return windows[:, :, :: step[0], :: step[1]][:, :, :down, :across]
 
 
 def forward(x, w, padding, out, groups: int = 1, absolute: bool = False) -> np.ndarray:
-    """The convolution of `x` with weights (K, C / groups, 1 to 3, 1 to 3), padded by (top, left), of size `out`."""
+    """The convolution of `x` with `w` (K, C / groups, 1 to 3 or 5, same), padded by (top, left), of size `out`."""
     (bv, gv, av), (bh, gh, ah) = (axis_matrices(taps, absolute) for taps in w.shape[2:])
-    down, across = -(-out[0] // 4), -(-out[1] // 4)
-    d = tiles(x, (len(bv), len(bh)), *padding, down, across)
+    step = len(av), len(ah)
+    down, across = -(-out[0] // step[0]), -(-out[1] // step[1])
+    d = tiles(x, (len(bv), len(bh)), step, *padding, down, across)
     v = np.einsum("ia,ncyxab,jb->ncyxij", bv, d, bh, optimize=True)
     u = np.einsum("ia,kcab,jb->kcij", gv, w, gh, optimize=True)
     k, c = w.shape[0] // groups, w.shape[1]
@@ -54,7 +57,7 @@ def forward(x, w, padding, out, groups: int = 1, absolute: bool = False) -> np.n
         for g in range(groups)
     ]
     y = np.einsum("pi,nkyxij,qj->nkypxq", av, np.concatenate(m, axis=1), ah, optimize=True)
-    return y.reshape(*y.shape[:2], 4 * down, 4 * across)[:, :, : out[0], : out[1]]
+    return y.reshape(*y.shape[:2], step[0] * down, step[1] * across)[:, :, : out[0], : out[1]]
 
 
 def strided_forward(x, w, padding, out, groups: int = 1) -> np.ndarray:
@@ -64,7 +67,8 @@ def strided_forward(x, w, padding, out, groups: int = 1) -> np.ndarray:
 
 def input_gradient(dy, w, padding, size, groups: int = 1, absolute: bool = False) -> np.ndarray:
     """The forward of `dy` with flipped weights, in and out exchanged."""
-    return forward(dy, _turned(w, groups), (2 - padding[0], 2 - padding[1]), size, groups, absolute)
+    top, left = w.shape[2] - 1 - padding[0], w.shape[3] - 1 - padding[1]
+    return forward(dy, _turned(w, groups), (top, left), size, groups, absolute)
 
 
 def strided_input_gradient(dy, w, padding, size, groups: int = 1) -> np.ndarray:
@@ -94,10 +98,11 @@ def _turned(w, groups: int) -> np.ndarray:
 def weight_gradient(x, dy, padding, groups: int = 1, absolute: bool = False, taps: tuple[int, int] = (3, 3)):
     """(K, C / groups, *taps): the same form, summed over tiles."""
     (bv, gv, av), (bh, gh, ah) = (axis_matrices(count, absolute) for count in taps)
-    down, across = -(-dy.shape[2] // 4), -(-dy.shape[3] // 4)
-    d = tiles(x, (len(bv), len(bh)), *padding, down, across)
+    step = len(av), len(ah)
+    down, across = -(-dy.shape[2] // step[0]), -(-dy.shape[3] // step[1])
+    d = tiles(x, (len(bv), len(bh)), step, *padding, down, across)
     v = np.einsum("ia,ncyxab,jb->ncyxij", bv, d, bh, optimize=True)
-    t = np.einsum("pi,nkyxpq,qj->nkyxij", av, tiles(dy, (4, 4), 0, 0, down, across), ah, optimize=True)
+    t = np.einsum("pi,nkyxpq,qj->nkyxij", av, tiles(dy, step, step, 0, 0, down, across), ah, optimize=True)
     k, c = dy.shape[1] // groups, x.shape[1] // groups
     s = [
         np.einsum("nkyxij,ncyxij->kcij", t[:, g * k : g * k + k], v[:, g * c : g * c + c], optimize=True)
@@ -106,9 +111,9 @@ def weight_gradient(x, dy, padding, groups: int = 1, absolute: bool = False, tap
     return np.einsum("ir,kcij,js->kcrs", gv, np.concatenate(s), gh, optimize=True)
 
 
-def strided_weight_gradient(x, dy, kernel, padding, groups: int = 1) -> np.ndarray:
+def strided_weight_gradient(x, dy, padding, groups: int = 1, taps: tuple[int, int] = (3, 3)) -> np.ndarray:
     """That of weights with a stride of two, parity by parity."""
-    dw = np.empty((dy.shape[1], x.shape[1] // groups, *kernel))
+    dw = np.empty((dy.shape[1], x.shape[1] // groups, *taps))
     for a, b, picture, at in _parities(x, padding):
         dw[:, :, a::2, b::2] = weight_gradient(picture, dy, at, groups, taps=dw[0, 0, a::2, b::2].shape)
     return dw

@@ -18,7 +18,7 @@ import reference_winograd
 from geometries import same
 from kernel_calls import winograd_calls
 from pyconv import _kernels
-from pyconv._choose import choose
+from pyconv._choose import PASSES, choose
 from pyconv._geometry import Geometry
 from tolerance import assert_as_where_not_finite, assert_near, assert_same_bits, winograd_bound
 
@@ -49,22 +49,29 @@ def exact(matrix):
 def test_the_matrices_compute_a_correlation(isa, dtype):
     """In rationals: A' [(G g) * (B' d)] is the sum of g[j] d[i + j], for every unit g and d."""
     module = _kernels.load("winograd", dtype, isa)
-    for points, weights, matrices in ((POINTS, 3, module.matrices()), (PHASE_POINTS, 2, module.phase_matrices())):
+    for points, weights, matrices in (
+        (POINTS, 3, module.matrices()),
+        (POINTS, 5, module.five_matrices()),
+        (PHASE_POINTS, 2, module.phase_matrices()),
+    ):
         data, output, weight = exact(matrices[0]), exact(matrices[2]), exact_weight_matrix(points, weights)
-        for i in range(4):
-            for j in range(weights):
-                for k in range(len(data)):
-                    value = sum(output[i][p] * weight[p][j] * data[p][k] for p in range(len(data)))
-                    assert value == (k == i + j), (weights, i, j, k)
+        for i, j, k in np.ndindex(len(output), weights, len(data)):
+            value = sum(output[i][p] * weight[p][j] * data[p][k] for p in range(len(data)))
+            assert value == (k == i + j), (weights, i, j, k)
 
 
 @pytest.mark.parametrize("isa", RUNS_HERE)
 def test_every_direction_reads_the_same_matrices(isa, dtype):
     """A and G' of the weight gradient are the transposes; G is the exact one, rounded once."""
-    _, weight, output, gradient, weight_gradient = _kernels.load("winograd", dtype, isa).matrices()
+    module = _kernels.load("winograd", dtype, isa)
+    _, weight, output, gradient, weight_gradient = module.matrices()
     assert np.array_equal(gradient, np.transpose(output))
     assert np.array_equal(weight_gradient, np.transpose(weight))
-    for points, found in ((POINTS, weight), (PHASE_POINTS, _kernels.load("winograd", dtype, isa).phase_matrices()[1])):
+    for points, found in (
+        (POINTS, weight),
+        (POINTS, module.five_matrices()[1]),
+        (PHASE_POINTS, module.phase_matrices()[1]),
+    ):
         rounded = [[float(value) for value in row] for row in exact_weight_matrix(points, len(found[0]))]
         assert np.array_equal(np.array(rounded, dtype), np.array(found, dtype))
 
@@ -83,20 +90,23 @@ def test_the_matrices_of_small_tiles_compute_a_correlation(isa, dtype):
 # ------------------------------------------------------------------------------------------------- results
 
 
-def test_the_slow_twin_agrees_with_the_definition():
+@pytest.mark.parametrize(("kernel", "stride"), [((3, 3), (1, 1)), ((5, 5), (1, 1)), ((3, 3), (2, 2)), ((4, 4), (2, 2))])
+def test_the_slow_twin_agrees_with_the_definition(kernel, stride):
     """The formula in plain NumPy, which the error bound is built on, is the convolution."""
+    prefix = "strided_" if stride == (2, 2) else ""
+    forward, input_gradient, weight_gradient = (getattr(reference_winograd, prefix + which) for which in PASSES)
     for seed in range(20):
         case = geometries.conv(86_000 + seed, transposed=False)
-        case = replace(case, kernel=(3, 3), stride=(1, 1), dilation=(1, 1))
-        if min(case.out) < 1 or 0 in (case.n, case.ic, case.oc, *case.size):
+        case = replace(case, kernel=kernel, stride=stride, dilation=(1, 1))
+        if not case.has_pixels:
             continue
         x, w, b, dy = operations.arrays(case, np.float64, whole=True)
         expected = operations.convolve_reference(case, x, w, 0 * b, dy)
         padding = case.padding[0][0], case.padding[1][0]
         found = {
-            "y": reference_winograd.forward(x, w, padding, case.out, case.groups),
-            "dx": reference_winograd.input_gradient(dy, w, padding, case.size, case.groups),
-            "dw": reference_winograd.weight_gradient(x, dy, padding, case.groups),
+            "y": forward(x, w, padding, case.out, case.groups),
+            "dx": input_gradient(dy, w, padding, case.size, case.groups),
+            "dw": weight_gradient(x, dy, padding, case.groups, taps=kernel),
         }
         for name, value in found.items():
             bound = winograd_bound(np.float64, case.terms[name], expected[name])
@@ -263,7 +273,7 @@ def test_auto_takes_it_where_it_pays_and_nowhere_else():
     large = Geometry(8, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1)
     small = large._replace(n=1, ih=4, iw=4, oh=4, ow=4)
     first = large._replace(ic=3)
-    strided = large._replace(stride_h=2, stride_w=2, oh=28, ow=28)
+    strided = large._replace(ic=128, oc=128, stride_h=2, stride_w=2, oh=28, ow=28)
     steep = strided._replace(stride_w=1, ow=56)
     dtype = np.dtype(np.float32)
     winograd, direct = _kernels.winograd[dtype], _kernels.convolution[dtype]
@@ -271,6 +281,10 @@ def test_auto_takes_it_where_it_pays_and_nowhere_else():
     for geometry in (large, line, strided):
         assert set(choose("conv2d", "auto", geometry, dtype)) == {winograd}
     for geometry in (small, first, steep, strided._replace(ic=3), strided._replace(n=1, ih=4, iw=4, oh=2, ow=2)):
+        assert set(choose("conv2d", "auto", geometry, dtype)) == {direct}
+    five = large._replace(kh=5, kw=5, pad_top=2, pad_left=2, pad_bottom=2, pad_right=2)
+    assert choose("conv2d", "auto", five, dtype) == (winograd, winograd, direct, winograd)
+    for geometry in (five._replace(ic=3), five._replace(n=1, ih=2, iw=2, oh=2, ow=2)):
         assert set(choose("conv2d", "auto", geometry, dtype)) == {direct}
     generator = Geometry(64, 64, 32, 32, 128, 16, 16, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1)
     assert set(choose("conv_transpose2d", "auto", generator, dtype, True)) == {winograd}

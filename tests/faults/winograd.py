@@ -5,7 +5,7 @@ from faults.fault import Fault
 FAULTS = [
     Fault(
         "pyx/winograd_plan.pxd",
-        "w.top, w.left = w.overlap - g.pad_top, 2 * w.apart - g.pad_left",
+        "w.top, w.left = w.overlap_down - g.pad_top, w.overlap_across * w.apart - g.pad_left",
         "w.top, w.left = g.pad_top, g.pad_left",
         "padding of the input gradient taken for that of forward",
     ),
@@ -16,9 +16,9 @@ FAULTS = [
         "channels of the weight not exchanged in the input gradient",
     ),
     Fault(
-        "pyx/winograd_transform.pxd",
-        "    if w.flipped:\n        g += (w.taps - 1) * LANES",
-        "    if w.flipped:\n        g += (w.taps - 2) * LANES",
+        "pyx/winograd_plan.pxd",
+        "w.first_tap, w.tap_step = (w.taps - 1) * LANES, -LANES",
+        "w.first_tap, w.tap_step = (w.taps - 2) * LANES, -LANES",
         "flipped kernel begins one tap late",
     ),
     Fault(
@@ -116,6 +116,18 @@ FAULTS = [
         "w.later_down, w.later_across = 1 - g.pad_top % 2, 1 - g.pad_left % 2",
         "w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2",
         "parity of the padding turned round in a strided gradient",
+    ),
+    Fault(
+        "pyx/winograd_fives.pxd",
+        "                           + weights[4] * at(taps, step, 20 + j))",
+        "                           )",
+        "last row of a 5x5 kernel forgotten",
+    ),
+    Fault(
+        "pyx/winograd_fives.pxd",
+        "y[1] = at(m, step, 5) + point_p",
+        "y[1] = point_p",
+        "products at infinity forgotten for 5x5 kernels",
     ),
     Fault(
         "pyx/winograd_small.pxd",
