@@ -3,11 +3,11 @@
     python -m bench.choice --threads 1 --count 200
     python -m bench.choice --threads 1 --layers lines
     python -m bench.choice --threads 1 --layers strides
-    python -m bench.choice --threads 1 --layers fives
+    python -m bench.choice --threads 1 --layers kernels
     python -m bench.choice --threads 2 --dtype float64 --output choice.json
 
-The estimate in `pyconv/_winograd.py` was fitted to what this measures, and is checked by it: each line is a pass of a
-layer on which the choice takes more than 5 % longer than the other would have.
+The estimates in `pyconv/_winograd_costs.py` were fitted to what this measures, and are checked by it: each line is a
+pass of a layer on which the choice takes more than 5 % longer than the other would have.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ SIZES = (4, 5, 6, 7, 8, 10, 13, 14, 16, 20, 28, 32, 56, 112)
 BATCHES = (1, 1, 2, 4, 8, 16)
 HALVES = (2, 3, 4, 5, 7, 8, 11, 14, 16, 23, 32, 64)
 MORE_BATCHES = (1, 1, 2, 4, 8, 16, 32, 64)
+KERNELS = ((5, 5), (5, 5), (7, 7), (4, 4), (9, 9), (3, 1), (7, 1), (1, 5), (1, 7), (1, 11))
+LINE_KERNELS = (3, 3, 5, 7, 11)
 MOST_WORK = 1_000_000_000  # multiply-adds
 TOLERANCE = 1.05
 
@@ -49,12 +52,13 @@ def geometries(seed: int) -> Iterator[Geometry]:
 
 
 def lines(seed: int) -> Iterator[Geometry]:
-    """The same of one axis."""
+    """The same of one axis, and with longer kernels."""
     draw = random.Random(seed)
     while True:
         n, c, m, w, d = (draw.choice(values) for values in (BATCHES, CHANNELS, CHANNELS, LENGTHS, DILATIONS))
-        if n * c * m * w * 3 < MOST_WORK:
-            yield Geometry(n, c, 1, w, m, 1, w, 1, 3, 1, 1, 1, d, 0, 0, d, d, 1)
+        k = draw.choice(LINE_KERNELS)
+        if n * c * m * w * k < MOST_WORK:
+            yield Geometry(n, c, 1, w, m, 1, w, 1, k, 1, 1, 1, d, 0, 0, k // 2 * d, k // 2 * d, 1)
 
 
 def strides(seed: int) -> Iterator[Geometry]:
@@ -67,65 +71,61 @@ def strides(seed: int) -> Iterator[Geometry]:
             yield Geometry(n, m, 2 * h, 2 * h, c, h, h, k, k, 2, 2, 1, 1, 1, 1, 1, 1, 1)
 
 
-def fives(seed: int) -> Iterator[Geometry]:
-    """5x5 kernels, padded so that they keep the size."""
+def kernels(seed: int) -> Iterator[Geometry]:
+    """Other kernels without stride, padded so that they keep the size, or nearly."""
     draw = random.Random(seed)
     while True:
-        n, c, m, h = (draw.choice(values) for values in (MORE_BATCHES, CHANNELS, TARGETS, SIZES))
-        if n * c * m * h * h * 25 < MOST_WORK:
-            yield Geometry(n, c, h, h, m, h, h, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1)
+        n, c, m, h = (draw.choice(values) for values in (BATCHES, CHANNELS, TARGETS, SIZES))
+        kh, kw = draw.choice(KERNELS)
+        oh, ow = h + 1 - kh % 2, h + 1 - kw % 2
+        if n * c * m * h * h * kh * kw < MOST_WORK:
+            yield Geometry(n, c, h, h, m, oh, ow, kh, kw, 1, 1, 1, 1, kh // 2, kh // 2, kw // 2, kw // 2, 1)
 
 
-LAYERS = {"squares": geometries, "lines": lines, "strides": strides, "fives": fives}
+LAYERS = {"squares": geometries, "lines": lines, "strides": strides, "kernels": kernels}
 
 
-def serves(g: Geometry, which: str) -> bool:
-    """Whether Winograd's kernels compute a pass."""
-    return _winograd.serves(g, which) or _winograd.serves_for_auto(g, which)
-
-
-def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str, bool, list[Callable[[], None]]]]:
-    """For each pass that both serve, without and with packed weights: the call of the direct kernels, that of
-    Winograd's, and that of F(2x2, 3x3) if it serves.
+def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str, bool, dict[str, Callable[[], None]]]]:
+    """For each pass that Winograd's kernels serve, without and with packed weights: the call of the direct kernels, and
+    of those that do.
     """
     draw = np.random.default_rng(0)
     x, w, dy = (
         draw.standard_normal(shape).astype(dtype)
-        for shape in ((g.n, g.ic, g.ih, g.iw), (g.oc, g.ic, g.kh, g.kw), (g.n, g.oc, g.oh, g.ow))
+        for shape in ((g.n, g.ic, g.ih, g.iw), (g.oc, g.ic // g.groups, g.kh, g.kw), (g.n, g.oc, g.oh, g.ow))
     )
     results, arrays, geometry = (np.empty_like(dy), np.empty_like(x), np.empty_like(w)), (x, dy), pack(g)
-    modules = [_kernels.convolution[dtype], _kernels.winograd[dtype]]
-    small = _winograd.small(dtype)
-    for which, source, result in zip(PASSES[:2], arrays, results[:2], strict=True):
-        for packed in (False, True) if serves(g, which) else ():
-            able = [*modules, small] if _winograd.serves_small(g, which) else modules
-            kept = [getattr(k, f"pack_{which}")(geometry, w, threads) if packed else None for k in able]
-            yield (
-                which,
-                packed,
-                [
-                    lambda k=k, p=p, s=source, r=result, which=which: getattr(k, which)(
-                        geometry, s, w, None, r, threads, p
-                    )
-                    for k, p in zip(able, kept, strict=True)
-                ],
-            )
-    if serves(g, PASSES[2]):
-        yield PASSES[2], False, [lambda k=k: k.weight_gradient(geometry, x, dy, results[2], threads) for k in modules]
+    direct, winograd, small = _kernels.convolution[dtype], _kernels.winograd[dtype], _winograd.small(dtype)
+    for which, result in zip(PASSES, results, strict=True):
+        able = {"direct": direct}
+        if _winograd.serves(g, which) or _winograd.serves_for_auto(g, which):
+            able["winograd"] = winograd
+        if _winograd.serves_small(g, which):
+            able["small"] = small
+        if len(able) == 1:
+            continue
+        if which == "weight_gradient":
+            given = geometry, x, dy, result, threads
+            yield which, False, {name: partial(k.weight_gradient, *given) for name, k in able.items()}
+            continue
+        given = geometry, arrays[PASSES.index(which)], w, None, result, threads
+        yield which, False, {name: partial(getattr(k, which), *given) for name, k in able.items()}
+        packed = {name: getattr(k, f"pack_{which}")(geometry, w, threads) for name, k in able.items()}
+        yield which, True, {name: partial(getattr(k, which), *given, packed[name]) for name, k in able.items()}
 
 
-def seconds(able: list[Callable[[], None]]) -> list[float]:
+def seconds(able: dict[str, Callable[[], None]]) -> dict[str, float]:
     """Medians, in turns."""
-    times: list[list[float]] = [[] for _ in able]
+    times: dict[str, list[float]] = {name: [] for name in able}
     for _ in range(3):
-        for call, found in zip(able, times, strict=True):
+        for call, found in zip(able.values(), times.values(), strict=True):
             call()
             end = time.perf_counter() + 0.004
             while len(found) < 3 or time.perf_counter() < end:
                 start = time.perf_counter()
                 call()
                 found.append(time.perf_counter() - start)
-    return [statistics.median(found) for found in times]
+    return {name: statistics.median(found) for name, found in times.items()}
 
 
 def main() -> None:
@@ -141,9 +141,9 @@ def main() -> None:
     dtype, rows, wrong = np.dtype(given.dtype), [], 0
     for g, _ in zip(LAYERS[given.layers](given.seed), range(given.count), strict=False):
         for which, packed, able in calls(g, dtype, given.threads):
-            times = dict(zip(("direct", "winograd", "small"), seconds(able), strict=False))
-            taken = "winograd" if _winograd.pays(g, dtype, which, packed) else "direct"
-            if "small" in times and _winograd.pays_small(g, dtype, which, packed):
+            times = seconds(able)
+            taken = "winograd" if "winograd" in able and _winograd.pays(g, dtype, which, packed) else "direct"
+            if "small" in able and _winograd.pays_small(g, dtype, which, packed):
                 taken = "small"
             loss = times[taken] / min(times.values())
             rows.append({"geometry": g, "pass": which, "packed": packed, **times})

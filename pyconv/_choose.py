@@ -48,13 +48,14 @@ SMALL = {dtype: _winograd.small(dtype) for dtype in (F32, F64)}
 TABLE = (
     # Of a picture of up to 6x6 without packed weights, or with many: more than half of the time of F(4x4, 3x3) goes to
     # the transform of weights, which is simpler here, and these tiles fit the picture. (Only where there is a single
-    # one, so it cannot be pinned: then a picture has the same bits alone and in a batch.)
+    # one, so it cannot be pinned: then a picture has the same bits alone and in a batch.) A third of the
+    # multiplications, forward and in the input gradient of 5x5 kernels.
     Row("auto", _winograd.serves_small, _winograd.pays_small, SMALL),
     # A quarter of the multiplications, for 3x3 kernels without stride or dilation; half of them, for 1x3 kernels
     # without stride. Where that is less time is measured.
     Row("winograd", _winograd.serves, _winograd.pays, _kernels.winograd),
-    # Nine sixteenths, for 3x3 kernels with a stride of two; two fifths, for 4x4 ones; a third, for 5x5 ones without
-    # stride, but for the weight gradient. (The name stands for what it does in all passes, and without stride.)
+    # Nine sixteenths, for 3x3 kernels with a stride of two; two fifths, for 4x4 ones; a quarter and more, for larger
+    # ones without stride. (The name stands for what is transformed as a whole, and without stride.)
     Row("auto", _winograd.serves_for_auto, _winograd.pays, _kernels.winograd),
     # Serves every geometry, and never writes the windows of a whole picture to memory.
     Row("direct", _always, _whatever, _kernels.convolution),

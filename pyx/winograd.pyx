@@ -1,14 +1,15 @@
 # Convolution by Winograd's F(4x4, 3x3) or F(4, 3): forward, input gradient (= transposed convolution), weight gradient.
 #
-# The entry points that Python calls, for kernels of 3x3 without stride or dilation, or 1x3 without stride; by F(4, 2),
-# for 3x3 and 4x4 with a stride of two, without dilation; and, but for the weight gradient, by F(2x2, 5x5). Arguments as
-# in convolution.pyx. A call transforms weights and source (winograd_transform.pxd), multiplies (winograd_product.pxd)
-# and transforms back; in which order is in winograd_schedules.pxi and winograd_walks.pxi.
+# The entry points that Python calls: for 3x3 kernels, and larger ones, without stride or dilation; for rows of three or
+# more taps with any dilation, and columns without; and, by F(4, 2), for 3x3 and 4x4 kernels with a stride of two.
+# Arguments as in convolution.pyx. A call transforms weights and source (winograd_transform.pxd), multiplies
+# (winograd_product.pxd) and transforms back; in which order is in winograd_schedules.pxi and winograd_walks.pxi.
 #
 # Loops are divided statically: what another core has written last, in this call or the one before, takes twice as long
 # to read or to write as what lies in a thread's own cache.
 #
-# With `tile=2`, forward and input gradient of at most small_tiles() tiles go by F(2x2, 3x3) (winograd_small.pxd).
+# With `tile=2`, forward and input gradient go by F(2x2, 3x3), for at most small_tiles() tiles (winograd_small.pxd), or
+# by F(2x2, 5x5) (winograd_fives.pxd).
 #
 # Where a result is not finite, or might not be, the direct kernels compute that image again.
 
@@ -21,8 +22,9 @@ from geometry cimport Geometry
 from vector cimport LANES, real
 from winograd_few cimport FEW_TILES
 from winograd_matrices cimport OUTPUTS
-from winograd_plan cimport OWN_BYTES, Winograd, carve_offsets, cut, describe, keeps_weights, panels_for, u_bytes
+from winograd_plan cimport OWN_BYTES, carve_offsets, cut, keeps_weights, panels_for, u_bytes
 from winograd_small cimport ROWS_SMALL
+from winograd_sum cimport Winograd, describe
 from winograd_weight_gradient cimport Walk, carve_walk, cut_walk
 from workspace cimport Carver, carve
 

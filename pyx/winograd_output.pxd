@@ -6,9 +6,10 @@ from vector cimport LANES, LARGEST, MAX_LANES, real, splat, store_lanes, vec
 from winograd_fives cimport FIVE_OUTPUTS, transform_five_output
 from winograd_matrices cimport OUTPUTS, at, line_of_output, transform_output
 from winograd_phases cimport PHASE_POINTS, transform_phase_output
-from winograd_plan cimport FIVE, PARITIES, PHASES, ROW, STRIDED, Winograd, is_small, panel_start
+from winograd_plan cimport panel_start
 from winograd_small cimport SMALL, transform_small_output
 from winograd_strided cimport STRIDED_SPAN, transform_strided_output
+from winograd_sum cimport COLUMN, FIVE, PARITIES, PHASES, SQUARE, STRIDED, Winograd, is_small
 from winograd_transform cimport Loom, Window, tiles_at_once, window_of
 
 
@@ -32,7 +33,7 @@ cdef inline void store_pixels(real* target, Py_ssize_t channel, Py_ssize_t chann
 cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd* w, Py_ssize_t count, const real* m,
                                  Py_ssize_t width, vec bias, vec* doubt) noexcept nogil:
     # The targets of neighbouring tiles, rows of them `pitch` apart, and channels in lanes.
-    cdef Py_ssize_t step = w.apart * LANES, i
+    cdef Py_ssize_t step = pitch * LANES if w.form == COLUMN else w.apart * LANES, i
     if w.form == PHASES:
         for i in range(2 * count):
             transform_phase_output(pixels + (i // 2 * 2 * OUTPUTS + i % 2) * LANES, pitch * LANES, 2 * LANES,
@@ -59,7 +60,7 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
             transform_five_output(pixels + i * FIVE_OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias,
                                   doubt, w.high + w.overlap_down)
         return
-    if w.form != ROW:
+    if w.form == SQUARE:
         for i in range(count):
             transform_output(pixels + i * OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt)
         return
@@ -68,7 +69,7 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
             line_of_output(pixels + i * LANES, step, at(m, w.m_point, 0), at(m, w.m_point, 1), at(m, w.m_point, 2),
                            at(m, w.m_point, 3), at(m, w.m_point, 4), at(m, w.m_point, 5), bias, doubt)
             m += width
-        pixels += OUTPUTS * step
+        pixels += w.wide * w.apart * LANES
 
 
 cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,

@@ -13,9 +13,10 @@ from vector cimport LANES, ROWS, real
 from winograd_few cimport products_of
 from winograd_matrices cimport SPAN
 from winograd_output cimport transform_products
-from winograd_plan cimport CHAIN, Winograd, is_few, is_small, panel_start, weight_of_point
+from winograd_plan cimport panel_start
 from winograd_product cimport half_product_of, product_of
 from winograd_small cimport multiply_small
+from winograd_sum cimport CHAIN, Winograd, is_few, is_small, weight_of_point
 from winograd_transform cimport (Loom, Window, carve_loom, clear_tiles, transform_source, transform_weights,
                                  transpose_weights, window_of)
 from workspace cimport Carver, carve
@@ -68,7 +69,7 @@ cdef inline real* packed_panel(const Call* call, Py_ssize_t group, Py_ssize_t pa
 
 cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssize_t first, Py_ssize_t depth,
                    const real* v, const real* u, real* m) noexcept nogil:
-    # From V of a block and U of a panel, `depth` channels c of them from `first` on, to M. Products for the same number
+    # From V of a block and U of a panel, `depth` summands of them from `first` on, to M. Products for the same number
     # of M follow each other chain by chain, whatever the depth.
     cdef Py_ssize_t width = panel_start(w, panel + 1) - panel_start(w, panel), tiles = window_of(w, block).tiles
     cdef Py_ssize_t full = tiles // ROWS, left = tiles % ROWS, i, c, point, count
@@ -80,7 +81,7 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
     for i in range(w.sums):
         c = 0
         while c < depth:
-            count = smaller(CHAIN, depth - c)
+            count = smaller(w.chain, depth - c)
             point = i
             while point < w.points:
                 new = first + c == 0 and point == i
@@ -90,7 +91,7 @@ cdef void multiply(const Winograd* w, Py_ssize_t block, Py_ssize_t panel, Py_ssi
                     half_product_of(width // LANES, new)(1, count, w.at + first + c, a + full * w.v_rows, 0, b,
                                                          m + full * ROWS * width)
                 point += w.sums
-            c += CHAIN
+            c += w.chain
         m += w.m_point
 
 
@@ -131,7 +132,7 @@ cdef void make_weights(const Call* call, Hand* h, Py_ssize_t group, Py_ssize_t p
         c = 0
         while c < depth:
             count = smaller(w.kernels, depth - c)
-            transform_weights(u + c * width + vector * LANES, w, group % w.phases, width,
+            transform_weights(u + c * w.cuts * width + vector * LANES, w, group % w.phases, width,
                               taps_of(call, h, group, start + vector, first + c, count, h.loom.taps), count)
             c += w.kernels
 
@@ -141,7 +142,8 @@ cdef void make_source(const Winograd* w, Loom* loom, Py_ssize_t group, Py_ssize_
     # With zeros for the rows of the last product that are no tiles: what lies there may be slow to multiply.
     cdef Py_ssize_t tiles = window_of(w, block).tiles, half = w.group if is_small(w) else ROWS // 2
     transform_source(v, w, loom, group, block, c_block, source)
-    clear_tiles(v + c_block * w.v_vector, w, tiles, ceil_div(tiles, half) * half, w.v_rows, LANES, w.points)
+    clear_tiles(v + c_block * w.cuts * w.v_vector, w, tiles, ceil_div(tiles, half) * half, w.v_rows, LANES,
+                w.cuts * w.points)
 
 
 cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
@@ -178,7 +180,7 @@ cdef void run_block(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexce
         for i in range(call.w.c_blocks):
             make_source(&call.w, &h.loom, group, block, i, call.source, h.v)
         for i in range(call.w.panels):
-            multiply(&call.w, block, i, 0, call.w.c, h.v, u + i * call.w.u_panel, h.m)
+            multiply(&call.w, block, i, 0, call.w.summands, h.v, u + i * call.w.u_panel, h.m)
             finish(call, &h, group, block, i, h.m)
 
 
@@ -234,7 +236,8 @@ cdef void run_panel(const Call* call, Py_ssize_t group, Py_ssize_t first, Py_ssi
             if call.panel_by_panel:
                 make_weights(call, &h, group, panel, c, depth, h.u)
             for i in range(start, next):
-                multiply(w, first + i, panel, c, depth, call.v + i * w.v_block, u, h.m + (i - start) * w.m_block)
+                multiply(w, first + i, panel, c * w.cuts, depth * w.cuts, call.v + i * w.v_block, u,
+                         h.m + (i - start) * w.m_block)
             c += depth
         for i in range(start, next):
             finish(call, &h, group, first + i, panel, h.m + (i - start) * w.m_block)

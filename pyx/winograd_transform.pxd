@@ -13,9 +13,10 @@ from vector cimport LANES, MAX_LANES, PANEL, held, real, splat, vec
 from winograd_fives cimport transform_five_weights
 from winograd_matrices cimport OUTPUTS, at, line_of_data, line_of_weight, put, transform_data, transform_weight
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_weights
-from winograd_plan cimport PARITIES, PHASES, FIVE, ROW, STRIDED, Winograd, is_small
 from winograd_small cimport transform_small_data
 from winograd_strided cimport STRIDED_SPAN, STRIDED_WEIGHTS, transform_strided_data, transform_strided_weights
+from winograd_sum cimport (COLUMN, FIVE, PARITIES, PHASES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut,
+                           first_column_of_cut, first_row_of_cut, is_small, rows_of_cut)
 from workspace cimport Carver, carve
 
 cdef struct Window:
@@ -138,7 +139,7 @@ cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_
 cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile,
                                const real* plane) noexcept nogil:
     # One row of tiles, from number `tile` of the block on.  plane (rows that a tile reads, b.width, LANES)
-    cdef Py_ssize_t step = w.apart * LANES, i, phase
+    cdef Py_ssize_t step = b.width * LANES if w.form == COLUMN else w.apart * LANES, i, phase
     cdef real* to
     cdef const real* d
     for _ in range(b.columns // w.apart):
@@ -159,24 +160,26 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
                                        w.later_across, w.points // STRIDED_SPAN)
             elif is_small(w):
                 transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)
-            elif w.form != ROW:
+            elif w.form >= SQUARE:
                 transform_data(to, w.v_point, d, b.width * LANES)
             else:
                 line_of_data(to, w.v_point, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3),
                              at(d, step, 4), at(d, step, 5))
             tile += 1
-        plane += w.step_across * step
+        plane += w.step_across * w.apart * LANES
 
 
 cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_t group, Py_ssize_t block,
                                   Py_ssize_t c_block, const real* source) noexcept nogil:
-    # V of a block, for one vector of channels c.  source (n, groups / phases * c, source_h, source_w)
+    # V of a block, for one vector of channels c and all cuts of the kernel.
+    # source (n, groups / phases * c, source_h, source_w)
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t top = w.top - group % w.phases * w.later_down, of_group = group // w.phases * w.c
-    cdef Py_ssize_t row = b.row, last = b.row + b.rows, image, y, opened, tile = 0, i
+    cdef Py_ssize_t row = b.row, last = b.row + b.rows, image, y, opened, tile = 0, i, cut
     cdef Py_ssize_t c = c_block * LANES, channels = smaller(LANES, w.c - c)
+    cdef Py_ssize_t down, across
     cdef const real* first
-    v += c_block * w.v_vector
+    v += c_block * w.cuts * w.v_vector
     while row < last:
         image = row // w.down
         first = source + (image * w.groups // w.phases * w.c + of_group + c) * w.source_h * w.source_w
@@ -187,7 +190,10 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
             open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
                       y + i + w.step_down + w.overlap_down)
             opened = i + w.step_down + w.overlap_down
-            transform_row(v, w, &b, tile, k.plane + i * b.width * LANES)
+            for cut in range(w.cuts):
+                down, across = first_row_of_cut(w, cut), first_column_of_cut(w, cut) * w.apart
+                transform_row(v + cut * w.v_vector, w, &b, tile,
+                              k.plane + ((i + down) * b.width + across) * LANES)
             tile += b.columns
             row += 1
 
@@ -228,11 +234,37 @@ cdef inline void transform_phases(real* u, const Winograd* w, Py_ssize_t phase, 
                                 w.high + w.overlap_down)
 
 
+cdef inline void transform_cut(real* u, const Winograd* w, Py_ssize_t cut, Py_ssize_t u_next, const real* g,
+                               Py_ssize_t count) noexcept nogil:
+    # U of one cut of `count` kernels: 3x3 taps, or three in line, with zeros for those that the cut before it has.
+    cdef Py_ssize_t high = smaller(w.kernel_h, TAPS), wide = smaller(w.kernel_w, TAPS), row, column
+    cdef Py_ssize_t first_row = high - rows_of_cut(w, cut), first_column = wide - columns_of_cut(w, cut)
+    cdef vec taps[TAPS * TAPS]
+    g += (first_row_of_cut(w, cut) * w.kernel_w + first_column_of_cut(w, cut)) * w.tap_step
+    for _ in range(count):
+        for row in range(high):
+            for column in range(wide):
+                taps[row * wide + column] = splat(0)
+                if row >= first_row and column >= first_column:
+                    taps[row * wide + column] = at(g, w.tap_step, row * w.kernel_w + column)
+        if w.form == SQUARE:
+            transform_weight(u, w.u_point, <const real*> taps, LANES)
+        else:
+            line_of_weight(u, w.u_point, held(taps[0]), held(taps[1]), held(taps[2]))
+        g += w.taps * LANES
+        u += u_next
+
+
 cdef inline void transform_weights(real* u, const Winograd* w, Py_ssize_t phase, Py_ssize_t u_next, const real* g,
                                    Py_ssize_t count) noexcept nogil:
-    # U of a vector of channels m and `count` channels c, u_next apart, from their taps; of one phase of rows.
-    cdef Py_ssize_t step = w.tap_step
+    # U of a vector of channels m and `count` channels c, u_next apart, from their taps; of one phase of rows. Cuts
+    # of the kernels are `count` times that apart.
+    cdef Py_ssize_t step = w.tap_step, cut
     g += w.first_tap
+    if w.cuts > 1:
+        for cut in range(w.cuts):
+            transform_cut(u + cut * count * u_next, w, cut, u_next, g, count)
+        return
     if w.form == PHASES:
         transform_phases(u, w, phase, u_next, g, step, count)
         return
@@ -248,7 +280,7 @@ cdef inline void transform_weights(real* u, const Winograd* w, Py_ssize_t phase,
         transform_five_weights(u, w.u_point, u_next, g, step, w.taps * LANES, count, w.high + w.overlap_down)
         return
     for _ in range(count):
-        if w.form != ROW:
+        if w.form >= SQUARE:
             transform_weight(u, w.u_point, g, step)
         else:
             # (Held, lest products that both share be made before the branch, and rounded there.)

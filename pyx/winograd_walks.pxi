@@ -9,7 +9,7 @@ from cython.parallel cimport prange, threadid
 
 from geometry cimport smaller
 from vector cimport LANES, real
-from winograd_plan cimport Winograd
+from winograd_sum cimport Winograd
 from winograd_transform cimport Loom, carve_loom, window_of
 from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, add_shares, fill_up, store_taps, transform_dy,
                                        transform_sums)
@@ -52,11 +52,8 @@ cdef void carve_walk_hand(WalkHand* h, const WalkCall* call, Carver* carver) noe
 cdef inline WalkHand walk_hand_of(const WalkCall* call, Py_ssize_t thread) noexcept nogil:
     cdef WalkHand h
     cdef Carver carver
-    cdef Py_ssize_t i
     carver.base, carver.used = call.base + thread * call.own, 0
     carve_walk_hand(&h, call, &carver)
-    for i in range(call.k.w.taps * LANES):
-        h.loom.tap_at[i] = i
     return h
 
 
@@ -74,13 +71,13 @@ cdef void add_vectors(const Walk* k, Py_ssize_t panel, Py_ssize_t first, Py_ssiz
     add_products(k, panel, first, last, start, tiles, v, d, s)
 
 
-cdef void finish_sums(const Walk* k, Py_ssize_t panel, const real* s, real* taps) noexcept nogil:
-    transform_sums(taps, k, panel, s)
+cdef void finish_sums(const Walk* k, Py_ssize_t panel, Py_ssize_t vector, const real* s, real* taps) noexcept nogil:
+    transform_sums(taps, k, panel, vector % k.w.cuts, s)
 
 
-cdef bint finish_taps(const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block, Py_ssize_t* tap_at,
+cdef bint finish_taps(const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t vector, Py_ssize_t* tap_at,
                       const real* taps, real* dw) noexcept nogil:
-    return store_taps(dw, k, group, panel, c_block, tap_at, taps)
+    return store_taps(dw, k, group, panel, vector, tap_at, taps)
 
 
 cdef void run_share(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
@@ -97,11 +94,11 @@ cdef void run_share(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) no
         for i in range(w.vectors):
             make_gradient(k, &h.loom, group, block, i, False, call.dy, h.d)
         for panel in range(w.panels):
-            add_vectors(k, panel, 0, w.c_blocks, block == first, window_of(w, block).tiles, h.v, h.d,
+            add_vectors(k, panel, 0, w.v_vectors, block == first, window_of(w, block).tiles, h.v, h.d,
                         h.s + panel * k.s_panel)
     for panel in range(w.panels):
-        for i in range(w.c_blocks):
-            finish_sums(k, panel, h.s + panel * k.s_panel + i * k.s_vector,
+        for i in range(w.v_vectors):
+            finish_sums(k, panel, i, h.s + panel * k.s_panel + i * k.s_vector,
                         taps + panel * k.taps_panel + i * k.taps_vector)
 
 
@@ -109,8 +106,8 @@ cdef void join_shares(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) 
     # Of a panel and a vector of channels c.
     cdef WalkHand h = walk_hand_of(call, thread)
     cdef const Walk* k = &call.k
-    cdef Py_ssize_t i = task % k.w.c_blocks, panel = task // k.w.c_blocks % k.w.panels
-    cdef Py_ssize_t group = task // k.w.c_blocks // k.w.panels
+    cdef Py_ssize_t i = task % k.w.v_vectors, panel = task // k.w.v_vectors % k.w.panels
+    cdef Py_ssize_t group = task // k.w.v_vectors // k.w.panels
     cdef real* taps = share_of(call, group, 0) + panel * k.taps_panel + i * k.taps_vector
     add_shares(taps, k)
     if finish_taps(k, group, panel, i, h.loom.tap_at, taps, call.dw):
@@ -127,7 +124,7 @@ cdef void stage_pictures(const WalkCall* call, Py_ssize_t group, Py_ssize_t firs
     cdef real* v = h.v + block * w.v_block
     if i < w.c_blocks:
         make_source(w, &h.loom, group, first + block, i, call.x, v)
-        fill_up(v + i * w.v_vector, w, first + block, w.v_rows, LANES, w.points)
+        fill_up(v + i * w.cuts * w.v_vector, w, first + block, w.v_rows, LANES, w.cuts * w.points)
     else:
         make_gradient(k, &h.loom, group, first + block, i - w.c_blocks, True, call.dy,
                       h.d + block * w.tiles // w.group * k.d_rows)
@@ -139,7 +136,7 @@ cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py
     cdef const Walk* k = &call.k
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t panel = task % w.panels, part = task // w.panels, i, next
-    cdef Py_ssize_t first = part * w.c_blocks // k.c_parts, last = (part + 1) * w.c_blocks // k.c_parts
+    cdef Py_ssize_t first = part * w.v_vectors // k.c_parts, last = (part + 1) * w.v_vectors // k.c_parts
     cdef Py_ssize_t end = smaller((stage + 1) * w.stage, w.blocks) - 1
     cdef Py_ssize_t tiles = (end - stage * w.stage) * w.tiles + window_of(w, end).tiles
     cdef real* s = h.s
@@ -152,7 +149,7 @@ cdef void add_stage(const WalkCall* call, Py_ssize_t group, Py_ssize_t stage, Py
         add_vectors(k, panel, first, next, stage == 0, tiles, h.v, h.d, s)
         if stage == k.stages - 1:
             for i in range(first, next):
-                finish_sums(k, panel, s + (i - first) * k.s_vector, h.loom.taps)
+                finish_sums(k, panel, i, s + (i - first) * k.s_vector, h.loom.taps)
                 if finish_taps(k, group, panel, i, h.loom.tap_at, h.loom.taps, call.dw):
                     call.doubted[0] = 1
         first = next
@@ -165,7 +162,7 @@ cdef void walk_shares(const WalkCall* call, int threads) noexcept nogil:
     for task in prange(w.groups * call.k.shares, num_threads=threads, schedule="static",
                        use_threads_if=threads > 1):
         run_share(call, task, threadid())
-    for task in prange(w.groups * w.panels * w.c_blocks, num_threads=threads, schedule="static",
+    for task in prange(w.groups * w.panels * w.v_vectors, num_threads=threads, schedule="static",
                        use_threads_if=threads > 1):
         join_shares(call, task, threadid())
 

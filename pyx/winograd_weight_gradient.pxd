@@ -2,9 +2,9 @@
 #
 #     dw[k, c] = G' [sum over tiles of (B' x[c] B) * (A dy[k] A')] G
 #
-#     V (tile / GROUP, c / LANES, point, GROUP, LANES)    x of a stage, transformed as in the forward pass
-#     D (tile / GROUP, panel, point, GROUP, panel)        dy of a stage, transformed
-#     S (panel, c / LANES, point, LANES, panel)           the sums: 4 times the size of dw
+#     V (tile / GROUP, c / LANES, cut, point, GROUP, LANES)   x of a stage, transformed as in the forward pass
+#     D (tile / GROUP, panel, point, GROUP, panel)            dy of a stage, transformed
+#     S (panel, c / LANES, cut, point, LANES, panel)          the sums: 4 times the size of dw
 #
 # Two schedules, each with an order of the sums that depends on the geometry alone:
 #
@@ -19,10 +19,11 @@ from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
 from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient, line_of_weight_gradient, put,
                                 transform_gradient)
 from winograd_phases cimport PHASE_POINTS, transform_phase_gradient, transform_phase_sums
-from winograd_plan cimport (PARITIES, ROW, STRIDED, Winograd, most_tiles, panel_start, shape_v, stage_bytes,
-                            sum_of_point, weight_of_point, whole_pieces)
+from winograd_plan cimport most_tiles, panel_start, shape_v, stage_bytes, whole_pieces
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
 from winograd_strided cimport STRIDED_SPAN, transform_strided_gradient, transform_strided_sums
+from winograd_sum cimport (COLUMN, PARITIES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut, rows_of_cut,
+                           sum_of_point, weight_of_point)
 from winograd_transform cimport Loom, Window, clear_tiles, look, open_rows, window_of
 from workspace cimport Carver, carve
 
@@ -83,7 +84,7 @@ cdef inline void cut_stages(Walk* k, Py_ssize_t tile_bytes, Py_ssize_t sum_bytes
     w.stage = ceil_div(w.blocks, k.stages)
     k.stages = ceil_div(w.blocks, w.stage)
     k.c_parts = 1
-    while w.panels * k.c_parts % threads and k.c_parts < w.c_blocks and k.c_parts < 4 * threads:
+    while w.panels * k.c_parts % threads and k.c_parts < w.v_vectors and k.c_parts < 4 * threads:
         k.c_parts += 1
 
 
@@ -92,8 +93,8 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
     cdef Py_ssize_t tiles = w.n * w.down * w.across, least, most, width, tile_bytes, sum_bytes
     w.panels = ceil_div(w.vectors, PANEL)
     width = ceil_div(w.vectors, w.panels) * LANES
-    tile_bytes = (w.points * w.c_blocks * LANES + w.sums * w.panels * width) * <Py_ssize_t> sizeof(real)
-    sum_bytes = w.weights * w.c_blocks * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
+    tile_bytes = (w.points * w.v_vectors * LANES + w.sums * w.panels * width) * <Py_ssize_t> sizeof(real)
+    sum_bytes = w.weights * w.v_vectors * LANES * w.panels * width * <Py_ssize_t> sizeof(real)
     k.shares, k.stages, w.stage = 0, 1, 1
     if sum_bytes <= SHARE_SUMS and (w.groups > 1 or tiles >= 2 * LEAST_SHARE):
         k.shares = 1 if tiles < 2 * LEAST_SHARE else 2
@@ -112,9 +113,9 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
     k.d_vector = w.sums * w.v_point
     k.d_rows = w.vectors * k.d_vector
     k.s_vector = w.weights * LANES * width
-    k.s_panel = w.c_blocks * k.s_vector
-    k.taps_vector = LANES * w.taps * width
-    k.taps_panel = w.c_blocks * k.taps_vector
+    k.s_panel = w.v_vectors * k.s_vector
+    k.taps_vector = LANES * w.cut_taps * width
+    k.taps_panel = w.v_vectors * k.taps_vector
     k.taps_share = w.panels * k.taps_panel
 
 
@@ -151,7 +152,9 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
     cdef const real* picture
     cdef const real* line
     cdef real* to
-    look(&b, b.column * OUTPUTS, b.columns * OUTPUTS, w.target_w)
+    look(&b, b.column * w.wide, b.columns * w.wide, w.target_w)
+    if w.form == COLUMN:
+        step = b.width * LANES
     d += first // LANES * k.d_vector + m - first
     for row in range(b.row, b.row + b.rows):
         y = row % w.down * w.high
@@ -159,13 +162,13 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
         open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, y + w.high)
         for i in range(b.columns):
             to = d + tile // w.group * k.d_rows + tile % w.group * width
-            line = loom.plane + (i // w.apart * OUTPUTS * w.apart + i % w.apart) * LANES
+            line = loom.plane + (i // w.apart * w.wide * w.apart + i % w.apart) * LANES
             if w.form == STRIDED:
                 transform_strided_gradient(to, w.group * width, line, b.width * LANES, w.high,
                                            w.points // STRIDED_SPAN)
             elif w.form == PARITIES:
                 transform_phase_gradient(to, w.group * width, line, b.width * LANES, w.high, w.high + 1)
-            elif w.form != ROW:
+            elif w.form == SQUARE:
                 transform_gradient(to, w.group * width, line, b.width * LANES)
             else:
                 line_of_gradient(to, w.group * width, at(line, step, 0), at(line, step, 1), at(line, step, 2),
@@ -202,18 +205,30 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
                 tile += CHAIN
 
 
-cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, const real* s) noexcept nogil:
-    # S of a panel and a vector of channels c to taps (LANES, taps, panel).
+cdef inline void last_of_line(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step,
+                              Py_ssize_t count) noexcept nogil:
+    # The last `count` numbers of G' s.
+    cdef real line[TAPS * MAX_LANES]
+    cdef Py_ssize_t i
+    line_of_weight_gradient(line, LANES, s, step)
+    for i in range(count):
+        put(dw, dw_step, i, at(line, LANES, TAPS - count + i))
+
+
+cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, Py_ssize_t cut,
+                                const real* s) noexcept nogil:
+    # S of a panel and a vector of channels c to taps (LANES, taps of the cut, panel).
     cdef Py_ssize_t width = panel_start(&k.w, panel + 1) - panel_start(&k.w, panel), c, lane, i, j
-    cdef real between[3 * SPAN * MAX_LANES]
+    cdef Py_ssize_t rows = rows_of_cut(&k.w, cut), columns = columns_of_cut(&k.w, cut)
+    cdef real between[TAPS * SPAN * MAX_LANES]
     cdef const real* first_sum
     cdef real* to
     for c in range(LANES):
         for lane in range(width // LANES):
             first_sum = s + c * width + lane * LANES
-            to = taps + c * k.w.taps * width + lane * LANES
-            if k.w.form == ROW:
-                line_of_weight_gradient(to, width, first_sum, LANES * width)
+            to = taps + c * rows * columns * width + lane * LANES
+            if k.w.form < SQUARE:
+                last_of_line(to, width, first_sum, LANES * width, rows * columns)
                 continue
             if k.w.form == PARITIES:
                 for i in range(4):
@@ -226,23 +241,37 @@ cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, con
             for j in range(SPAN):
                 line_of_weight_gradient(between + j * LANES, SPAN * LANES, first_sum + j * LANES * width,
                                         SPAN * LANES * width)
-            for i in range(3):
-                line_of_weight_gradient(to + i * 3 * width, width, between + i * SPAN * LANES, LANES)
+            for i in range(rows):
+                last_of_line(to + i * columns * width, width, between + (TAPS - rows + i) * SPAN * LANES, LANES,
+                             columns)
 
 
-cdef inline bint store_taps(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t c_block,
-                            const Py_ssize_t* tap_at, const real* taps) noexcept nogil:
-    # Taps of a panel and a vector of channels c to dw. Returns whether any number is in doubt.  tap_at [LANES * taps]
+cdef inline Py_ssize_t place_taps(const Walk* k, Py_ssize_t vector, Py_ssize_t* tap_at) noexcept nogil:
+    # Where taps of a vector of channels c and a cut are in dw, for one channel m. Returns their number.
+    cdef const Winograd* w = &k.w
+    cdef Py_ssize_t c = vector // w.cuts * LANES, cut = vector % w.cuts, count = 0, channel, row, column
+    cdef Py_ssize_t down = cut // w.cuts_across * TAPS, across = cut % w.cuts_across * TAPS
+    for channel in range(c, smaller(c + LANES, w.c)):
+        for row in range(down, down + rows_of_cut(w, cut)):
+            for column in range(across, across + columns_of_cut(w, cut)):
+                tap_at[count] = channel * w.weight_c + row * w.kernel_w + column
+                count += 1
+    return count
+
+
+cdef inline bint store_taps(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t vector,
+                            Py_ssize_t* tap_at, const real* taps) noexcept nogil:
+    # Taps of a panel, and of a vector of channels c and a cut, to dw. Returns whether any number is in doubt.
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
-    cdef Py_ssize_t channels = smaller(LANES, w.c - c_block * LANES), i
+    cdef Py_ssize_t count = place_taps(k, vector, tap_at), i
     cdef real sums[MAX_LANES]
     cdef real total = 0
     cdef vec doubt = splat(0)
-    for i in range(channels * w.taps * width // LANES):
+    for i in range(count * width // LANES):
         doubt = doubt + at(taps, LANES, i) * at(taps, LANES, i)
-    unpack_panel(taps, width, dw + group * w.weight_group + first * w.weight_m + c_block * LANES * w.weight_c,
-                 w.weight_m, smaller(width, w.m - first), tap_at, channels * w.taps)
+    unpack_panel(taps, width, dw + group * w.weight_group + first * w.weight_m, w.weight_m, smaller(width, w.m - first),
+                 tap_at, count)
     (<vec*> sums)[0] = doubt
     for i in range(LANES):
         total += sums[i]

@@ -108,21 +108,24 @@ def conv_calls(case: geometries.Conv, dtype, isa: str | None, whole: bool = True
 
 
 def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Call]:
-    """All passes of Winograd's algorithm, with the window of `case` replaced by those that it serves.
+    """All passes of Winograd's algorithm, with the window of `case` replaced by those that it serves, one of them with
+    a kernel of about that size.
 
     It rounds even small whole numbers: the bound is the one that `test_winograd.py` holds it to.
     """
     module = _kernels.load("winograd", dtype, isa)
+    kh, kw = (4 if taps == 2 else taps for taps in case.kernel)
     for kernel, stride, dilation in (
         ((3, 3), (1, 1), (1, 1)),
         ((1, 3), (1, 1), case.dilation),
         ((3, 3), (2, 2), (1, 1)),
         ((4, 4), (2, 2), (1, 1)),
         ((5, 5), (1, 1), (1, 1)),
+        ((kh, kw), (1, 1), case.dilation if kh == 1 else (1, 1)),
     ):
         output_padding = tuple(min(a, b - 1) for a, b in zip(case.output_padding, stride, strict=True))
         plain = replace(case, kernel=kernel, stride=stride, dilation=dilation, output_padding=output_padding)
-        if plain.has_pixels:
+        if plain.has_pixels and kernel != (1, 1):
             yield from _winograd_calls(module, plain, dtype)
 
 
@@ -138,8 +141,6 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
         ("dx", backward, {"dy": dy, "w": w, "b": None}),
         ("dw", "weight_gradient", {"dy": dy, "x": x} if case.transposed else {"x": x, "dy": dy}),
     ):
-        if (name, case.kernel) == ("dw", (5, 5)):
-            continue
         what = f"winograd {case.kernel[0]}x{case.kernel[1]}, stride {case.stride[0]}, {name}"
         call = _simple(getattr(module, kernel), what, geometry, inputs, {name: expected[name]}, dtype)
         sizes = expected[name]
@@ -156,7 +157,8 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
 
             yield replace(call, name=f"{call.name}, packed", run=run)
             tiles = case.n * math.prod(-(-size // 2) for size in expected[name].shape[2:])
-            if (case.kernel, case.stride) == ((3, 3), (1, 1)) and tiles <= module.small_tiles():
+            few = case.kernel == (3, 3) and tiles <= module.small_tiles()
+            if case.stride == (1, 1) and (few or case.kernel == (5, 5)):
                 yield replace(call, name=f"{call.name}, tiles of 2x2", run=partial(run, tile=2))
 
 

@@ -147,13 +147,16 @@ def _sum_bound(terms, dtype) -> Fraction:
 def _kappa(dtype, of_weight_gradient: bool, case: Conv) -> Fraction:
     module = _kernels.load("winograd", dtype)
     of_stride = module.matrices if case.stride == (1, 1) else module.strided_matrices
-    other = {(4, 4): module.phase_matrices, (5, 5): module.five_matrices}
-    matrices = other.get(case.kernel, of_stride)()
+    if (case.kernel, case.stride) == ((4, 4), (2, 2)):
+        of_stride = module.phase_matrices
+    elif case.kernel == (5, 5) and not of_weight_gradient:
+        of_stride = module.five_matrices
+    matrices = of_stride()
     data, weight, output = (np.abs(np.array(m)) for m in matrices[:3])
     weight = np.concatenate([weight] + [weight[-1:]] * (len(data) - len(weight)))  # the middle tap, with each number
     other, back = (output.T, weight.T) if of_weight_gradient else (weight, output)
     points = other.sum(axis=1) * data.sum(axis=1)
-    if case.kernel == (1, 3):
+    if 1 in case.kernel:
         return Fraction(float((back @ points).max()))
     points = np.outer(points, points)
     return Fraction(float((back @ points @ back.T).max()))
@@ -173,10 +176,11 @@ def _winograd_bound(case: Conv, name: str, at, x, w, b, dy, dtype) -> Fraction:
         group = at[1] // ic
         pairs = [(dy[at[0], group * oc + o], w[group * oc + o, at[1] % ic]) for o in range(oc)]
     else:
-        tiles = case.n * case.out[0] * case.dilation[1] * -(-case.out[1] // (4 * case.dilation[1]))
-        if case.kernel == (3, 3):
-            tiles = case.n * -(-case.out[0] // 4) * -(-case.out[1] // 4)
+        across = case.dilation[1] * -(-case.out[1] // (4 * case.dilation[1])) if case.kernel[1] > 1 else case.out[1]
+        tiles = case.n * across * (-(-case.out[0] // 4) if case.kernel[0] > 1 else case.out[0])
         pairs = [(x[:, at[0] // oc * ic + at[1]], dy[:, at[0]])] * tiles
+    if name != "dw" and case.stride == (1, 1) and case.kernel != (5, 5):
+        pairs *= -(-case.kernel[0] // 3) * -(-case.kernel[1] // 3)  # cuts
     eta = Fraction(float(np.finfo(dtype).smallest_subnormal))
     sizes = [[Fraction(float(np.abs(a).max())) for a in pair] for pair in pairs]
     count, kappa = len(pairs) + DEEP, _kappa(dtype, name == "dw", case)
@@ -228,18 +232,17 @@ def _assert_within_the_bound(case, rng, dtype, x, w, b, dy, **results):
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_what_only_auto_takes_is_within_the_bound(adversary, dtype):
     rng, kernels = np.random.default_rng(9), _kernels.load("winograd", dtype)
-    for kernel, stride in (((3, 3), (2, 2)), ((4, 4), (2, 2)), ((5, 5), (1, 1))):
-        case = layer(2, 9, 12, (15, 60), kernel, stride=stride)
+    strided, large = [(3, 3), (4, 4)], [(5, 5), (7, 4), (1, 5), (7, 1)]
+    for kernel in strided + large:
+        case = layer(2, 9, 12, (15, 60), kernel, stride=(2, 2) if kernel in strided else (1, 1))
         shapes = case.x_shape, case.w_shape, (case.oc,), case.y_shape
         x, w, b, dy = (ADVERSARIES[adversary](rng, shape, dtype) for shape in shapes)
         y, dx, dw, geometry = 0 * dy, 0 * x, 0 * w, np.array(case.packed, np.intp)
-        kernels.forward(geometry, x, w, b, y, 1)
-        kernels.input_gradient(geometry, dy, w, None, dx, 1)
-        results = {"y": y, "dx": dx}
-        if kernel != (5, 5):
-            kernels.weight_gradient(geometry, x, dy, dw, 1)
-            results["dw"] = dw
-        _assert_within_the_bound(case, rng, dtype, x, w, b, dy, **results)
+        tile = 2 if kernel == (5, 5) else 4
+        kernels.forward(geometry, x, w, b, y, 1, None, tile)
+        kernels.input_gradient(geometry, dy, w, None, dx, 1, None, tile)
+        kernels.weight_gradient(geometry, x, dy, dw, 1)
+        _assert_within_the_bound(case, rng, dtype, x, w, b, dy, y=y, dx=dx, dw=dw)
 
 
 @pytest.mark.avx512

@@ -18,7 +18,7 @@ import reference_winograd
 from geometries import same
 from kernel_calls import winograd_calls
 from pyconv import _kernels
-from pyconv._choose import PASSES, choose
+from pyconv._choose import PASSES, SMALL, choose
 from pyconv._geometry import Geometry
 from tolerance import assert_as_where_not_finite, assert_near, assert_same_bits, winograd_bound
 
@@ -283,9 +283,15 @@ def test_auto_takes_it_where_it_pays_and_nowhere_else():
     for geometry in (small, first, steep, strided._replace(ic=3), strided._replace(n=1, ih=4, iw=4, oh=2, ow=2)):
         assert set(choose("conv2d", "auto", geometry, dtype)) == {direct}
     five = large._replace(kh=5, kw=5, pad_top=2, pad_left=2, pad_bottom=2, pad_right=2)
-    assert choose("conv2d", "auto", five, dtype) == (winograd, winograd, direct, winograd)
+    assert choose("conv2d", "auto", five, dtype) == (SMALL[dtype], SMALL[dtype], winograd, SMALL[dtype])
     for geometry in (five._replace(ic=3), five._replace(n=1, ih=2, iw=2, oh=2, ow=2)):
         assert set(choose("conv2d", "auto", geometry, dtype)) == {direct}
+    for geometry in (
+        line._replace(kw=11, pad_left=40, pad_right=40),
+        large._replace(kh=9, kw=9, pad_top=4, pad_left=4, pad_bottom=4, pad_right=4),
+        large._replace(ic=256, kw=1, pad_left=0, pad_right=0),
+    ):
+        assert set(choose("conv2d", "auto", geometry, dtype)) == {winograd}
     generator = Geometry(64, 64, 32, 32, 128, 16, 16, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1)
     assert set(choose("conv_transpose2d", "auto", generator, dtype, True)) == {winograd}
     narrow = generator._replace(ic=3)

@@ -4,19 +4,19 @@ from faults.fault import Fault
 
 FAULTS = [
     Fault(
-        "pyx/winograd_plan.pxd",
-        "w.top, w.left = w.overlap_down - g.pad_top, w.overlap_across * w.apart - g.pad_left",
+        "pyx/winograd_sum.pxd",
+        "w.top, w.left = g.kh - 1 - g.pad_top, (g.kw - 1) * w.apart - g.pad_left",
         "w.top, w.left = g.pad_top, g.pad_left",
         "padding of the input gradient taken for that of forward",
     ),
     Fault(
-        "pyx/winograd_plan.pxd",
+        "pyx/winograd_sum.pxd",
         "w.weight_m, w.weight_c = w.taps, w.taps * w.m",
         "w.weight_m, w.weight_c = w.taps * w.c, w.taps",
         "channels of the weight not exchanged in the input gradient",
     ),
     Fault(
-        "pyx/winograd_plan.pxd",
+        "pyx/winograd_sum.pxd",
         "w.first_tap, w.tap_step = (w.taps - 1) * LANES, -LANES",
         "w.first_tap, w.tap_step = (w.taps - 2) * LANES, -LANES",
         "flipped kernel begins one tap late",
@@ -106,16 +106,34 @@ FAULTS = [
         "sums of the last parity of a 4x4 kernel for those of all",
     ),
     Fault(
-        "pyx/winograd_plan.pxd",
+        "pyx/winograd_sum.pxd",
         "w.top, w.left = 1 - (g.pad_top + 1) // 2, 1 - (g.pad_left + 1) // 2",
         "w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2",
         "strided gradient one row late where the padding is odd",
     ),
     Fault(
-        "pyx/winograd_plan.pxd",
+        "pyx/winograd_sum.pxd",
         "w.later_down, w.later_across = 1 - g.pad_top % 2, 1 - g.pad_left % 2",
         "w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2",
         "parity of the padding turned round in a strided gradient",
+    ),
+    Fault(
+        "pyx/winograd_transform.pxd",
+        "if row >= first_row and column >= first_column:",
+        "if row >= first_row:",
+        "taps of two cuts of a kernel counted twice",
+    ),
+    Fault(
+        "pyx/winograd_plan.pxd",
+        "if lane == LANES or vector // w.cuts * LANES + lane == w.c:",
+        "if lane == LANES:",
+        "channels beyond the last taken for those of the next cut",
+    ),
+    Fault(
+        "pyx/winograd_weight_gradient.pxd",
+        "put(dw, dw_step, i, at(line, LANES, TAPS - count + i))",
+        "put(dw, dw_step, i, at(line, LANES, i))",
+        "weight gradient of a last cut taken from the wrong end",
     ),
     Fault(
         "pyx/winograd_fives.pxd",
