@@ -11,8 +11,8 @@ from geometry cimport smaller
 from vector cimport LANES, real
 from winograd_sum cimport Winograd
 from winograd_transform cimport Loom, carve_loom, window_of
-from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, add_shares, fill_up, store_taps, transform_dy,
-                                       transform_sums)
+from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, add_shares, fill_up, place_taps, store_taps,
+                                       transform_dy, transform_sums)
 from workspace cimport Carver, carve
 
 cdef struct WalkCall:
@@ -54,6 +54,7 @@ cdef inline WalkHand walk_hand_of(const WalkCall* call, Py_ssize_t thread) noexc
     cdef Carver carver
     carver.base, carver.used = call.base + thread * call.own, 0
     carve_walk_hand(&h, call, &carver)
+    place_taps(h.loom.tap_at, &call.k.w, 0)
     return h
 
 

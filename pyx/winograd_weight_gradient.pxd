@@ -241,37 +241,44 @@ cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, Py_
             for j in range(SPAN):
                 line_of_weight_gradient(between + j * LANES, SPAN * LANES, first_sum + j * LANES * width,
                                         SPAN * LANES * width)
+            if rows * columns == TAPS * TAPS:
+                for i in range(TAPS):
+                    line_of_weight_gradient(to + i * TAPS * width, width, between + i * SPAN * LANES, LANES)
+                continue
             for i in range(rows):
                 last_of_line(to + i * columns * width, width, between + (TAPS - rows + i) * SPAN * LANES, LANES,
                              columns)
 
 
-cdef inline Py_ssize_t place_taps(const Walk* k, Py_ssize_t vector, Py_ssize_t* tap_at) noexcept nogil:
-    # Where taps of a vector of channels c and a cut are in dw, for one channel m. Returns their number.
-    cdef const Winograd* w = &k.w
-    cdef Py_ssize_t c = vector // w.cuts * LANES, cut = vector % w.cuts, count = 0, channel, row, column
+cdef inline void place_taps(Py_ssize_t* tap_at, const Winograd* w, Py_ssize_t cut) noexcept nogil:
+    # Where the taps of a cut are in dw, of LANES channels c and one channel m.
+    cdef Py_ssize_t rows = rows_of_cut(w, cut), columns = columns_of_cut(w, cut), count = 0, i, row, column, place
     cdef Py_ssize_t down = cut // w.cuts_across * TAPS, across = cut % w.cuts_across * TAPS
-    for channel in range(c, smaller(c + LANES, w.c)):
-        for row in range(down, down + rows_of_cut(w, cut)):
-            for column in range(across, across + columns_of_cut(w, cut)):
-                tap_at[count] = channel * w.weight_c + row * w.kernel_w + column
-                count += 1
-    return count
+    for i in range(LANES):
+        for row in range(down, down + rows):
+            place = i * w.weight_c + row * w.kernel_w + across
+            for column in range(columns):
+                tap_at[count + column] = place + column
+            count += columns
 
 
 cdef inline bint store_taps(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t vector,
                             Py_ssize_t* tap_at, const real* taps) noexcept nogil:
     # Taps of a panel, and of a vector of channels c and a cut, to dw. Returns whether any number is in doubt.
+    # tap_at: those of cut 0; others are written over it
     cdef const Winograd* w = &k.w
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
-    cdef Py_ssize_t count = place_taps(k, vector, tap_at), i
+    cdef Py_ssize_t c = vector // w.cuts * LANES, cut = vector % w.cuts, i
+    cdef Py_ssize_t count = smaller(LANES, w.c - c) * rows_of_cut(w, cut) * columns_of_cut(w, cut)
     cdef real sums[MAX_LANES]
     cdef real total = 0
     cdef vec doubt = splat(0)
     for i in range(count * width // LANES):
         doubt = doubt + at(taps, LANES, i) * at(taps, LANES, i)
-    unpack_panel(taps, width, dw + group * w.weight_group + first * w.weight_m, w.weight_m, smaller(width, w.m - first),
-                 tap_at, count)
+    if w.cuts > 1:
+        place_taps(tap_at, w, cut)
+    unpack_panel(taps, width, dw + group * w.weight_group + first * w.weight_m + c * w.weight_c, w.weight_m,
+                 smaller(width, w.m - first), tap_at, count)
     (<vec*> sums)[0] = doubt
     for i in range(LANES):
         total += sums[i]
