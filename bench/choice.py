@@ -3,6 +3,11 @@
     python -m bench.choice --threads 1 --count 200
     python -m bench.choice --threads 1 --layers lines
     python -m bench.choice --threads 1 --layers strides
+    python -m bench.choice --threads 1 --layers fives
+    python -m bench.choice --threads 1 --layers fives
+    python -m bench.choice --threads 1 --layers fives
+    python -m bench.choice --threads 1 --layers fives
+    python -m bench.choice --threads 1 --layers fives
     python -m bench.choice --threads 1 --layers kernels
     python -m bench.choice --threads 2 --dtype float64 --output choice.json
 
@@ -36,7 +41,7 @@ SIZES = (4, 5, 6, 7, 8, 10, 13, 14, 16, 20, 28, 32, 56, 112)
 BATCHES = (1, 1, 2, 4, 8, 16)
 HALVES = (2, 3, 4, 5, 7, 8, 11, 14, 16, 23, 32, 64)
 MORE_BATCHES = (1, 1, 2, 4, 8, 16, 32, 64)
-KERNELS = ((5, 5), (5, 5), (7, 7), (4, 4), (9, 9), (3, 1), (7, 1), (1, 5), (1, 7), (1, 11))
+KERNELS = ((3, 3), (3, 3), (5, 5), (7, 7), (4, 4), (9, 9), (3, 1), (7, 1), (1, 5), (1, 7), (1, 11))
 LINE_KERNELS = (3, 3, 5, 7, 11)
 MOST_WORK = 1_000_000_000  # multiply-adds
 TOLERANCE = 1.05
@@ -72,14 +77,15 @@ def strides(seed: int) -> Iterator[Geometry]:
 
 
 def kernels(seed: int) -> Iterator[Geometry]:
-    """Other kernels without stride, padded so that they keep the size, or nearly."""
+    """Other kernels without stride, and with a dilation, padded so that they keep the size, or nearly."""
     draw = random.Random(seed)
     while True:
         n, c, m, h = (draw.choice(values) for values in (BATCHES, CHANNELS, TARGETS, SIZES))
-        kh, kw = draw.choice(KERNELS)
-        oh, ow = h + 1 - kh % 2, h + 1 - kw % 2
+        (kh, kw), d = draw.choice(KERNELS), draw.choice(DILATIONS[:6])
+        oh, ow = h + (1 - kh % 2) * d, h + (1 - kw % 2) * d
         if n * c * m * h * h * kh * kw < MOST_WORK:
-            yield Geometry(n, c, h, h, m, oh, ow, kh, kw, 1, 1, 1, 1, kh // 2, kh // 2, kw // 2, kw // 2, 1)
+            p, q = kh // 2 * d, kw // 2 * d
+            yield Geometry(n, c, h, h, m, oh, ow, kh, kw, 1, 1, d, d, p, p, q, q, 1)
 
 
 LAYERS = {"squares": geometries, "lines": lines, "strides": strides, "kernels": kernels}

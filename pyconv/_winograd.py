@@ -30,13 +30,13 @@ def serves(g: Geometry, which: str) -> bool:
 
 
 def serves_for_auto(g: Geometry, which: str) -> bool:
-    """The same for 3x3 and 4x4 with a stride of two; and for larger kernels, and columns, without stride, cut into 3x3,
-    1x3 or 3x1 taps (but where 5x5 ones have tiles of their own). No dilation but that of a row.
+    """The same for 3x3 and 4x4 with a stride of two; and without stride for larger kernels, columns, and any dilation:
+    cut into 3x3, 1x3 or 3x1 taps (but where 5x5 ones have tiles of their own).
     """
-    if _is_empty(g) or (g.kh > 1 and g.dilation_h > 1) or (g.kw > 1 and g.dilation_w > 1 and g.kh > 1):
+    if _is_empty(g):
         return False
     if (g.stride_h, g.stride_w) == (2, 2):
-        return (g.kh, g.kw) in ((3, 3), (4, 4))
+        return (g.kh, g.kw) in ((3, 3), (4, 4)) and (g.dilation_h, g.dilation_w) == (1, 1)
     if (g.stride_h, g.stride_w) != (1, 1) or (g.kh, g.kw) == (1, 1) or serves(g, which) or _has_small(g, which):
         return False
     within = g.kw == 1 or g.dilation_w <= MOST_DILATION

@@ -64,8 +64,10 @@ class Sum(NamedTuple):
         return self.g.n * self.h * self.w
 
     def tiles(self, side: int) -> int:
-        """Those of `side` x `side` results."""
-        return self.g.n * _vectors(self.h, side) * _vectors(self.w, side)
+        """Those of `side` x `side` results, which a dilation sets apart."""
+        g = self.g
+        down, across = side * g.dilation_h, side * g.dilation_w
+        return g.n * _vectors(self.h, down) * g.dilation_h * _vectors(self.w, across) * g.dilation_w
 
 
 class Costs(NamedTuple):
@@ -114,7 +116,10 @@ def pays_for_squares(s: Sum, packed: bool) -> bool:
         winograd = (6.6 * pairs * cuts + per_c * s.c_vectors * cuts + per_m * s.m_vectors) * tiles
         winograd += 80 * pairs * cuts + 1500
         full = pairs if 2 * s.m > s.lanes else s.c * s.m / s.lanes  # or pixels are in the lanes
-        direct = per_pair * full * s.pixels * nines + (0.53 * s.c + 0.13 * s.m) * s.pixels + 11 * pairs * nines + 1800
+        products = g.kh * g.kw * s.pixels
+        if g.dilation_h * g.dilation_w > 1:  # which sends more taps into the padding
+            products = g.n * _products(s)
+        direct = per_pair * full * products / 9 + (0.53 * s.c + 0.13 * s.m) * s.pixels + 11 * pairs * nines + 1800
         return winograd < direct
     # 36 products per tile; the transforms of its source and of its outputs; that of the weights, which is done again in
     # each call for few tiles; the call
@@ -128,7 +133,9 @@ def pays_for_squares(s: Sum, packed: bool) -> bool:
     # 9 products per pixel: with channels in the lanes, without those that meet padding; with pixels, with the junk
     # between rows; numbers in and out; packed weights; the call
     by_channels = pairs * g.n * _products(s)
-    by_pixels = 0.65 * s.c * s.m * g.n * g.kh * g.kw * _vectors((s.h - 1) * (s.w + g.kw - 1) + s.w, s.lanes)
+    by_pixels = (
+        0.65 * s.c * s.m * g.n * g.kh * g.kw * _vectors((s.h - 1) * (s.w + (g.kw - 1) * g.dilation_w) + s.w, s.lanes)
+    )
     direct = 0.155 * min(by_channels, by_pixels) + (0.35 * s.c + 0.06 * s.m) * s.pixels
     if packed:
         direct += 20 * pairs * nines + 2000
@@ -142,7 +149,7 @@ def pays_for_lines(s: Sum, packed: bool) -> bool:
     three taps.
     """
     g, cuts, thirds = s.g, cuts_of(s.g), s.g.kh * s.g.kw / 3
-    length, apart = (s.w, g.dilation_w) if g.kh == 1 else (s.h, 1)
+    length, apart = (s.w, g.dilation_w) if g.kh == 1 else (s.h, g.dilation_h)
     tiles = s.pixels // length * _vectors(length, 4 * apart) * apart
     pairs, products = s.pairs, g.n * _products(s) / 3
     if s.which == "weight_gradient":

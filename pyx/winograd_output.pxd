@@ -4,12 +4,13 @@ from geometry cimport ceil_div, smaller
 from panel cimport transpose
 from vector cimport LANES, LARGEST, MAX_LANES, real, splat, store_lanes, vec
 from winograd_fives cimport FIVE_OUTPUTS, transform_five_output
-from winograd_matrices cimport OUTPUTS, at, line_of_output, transform_output
+from winograd_matrices cimport OUTPUTS, SPAN, at, line_of_output, transform_output
 from winograd_phases cimport PHASE_POINTS, transform_phase_output
 from winograd_plan cimport panel_start
 from winograd_small cimport SMALL, transform_small_output
+from winograd_spaced cimport transform_spaced_output
 from winograd_strided cimport STRIDED_SPAN, transform_strided_output
-from winograd_sum cimport COLUMN, FIVE, PARITIES, PHASES, SQUARE, STRIDED, Winograd, is_small
+from winograd_sum cimport COLUMN, FIVE, PARITIES, PHASES, SQUARE, STRIDED, Winograd, first_target, is_small
 from winograd_transform cimport Loom, Window, tiles_at_once, window_of
 
 
@@ -60,12 +61,17 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
             transform_five_output(pixels + i * FIVE_OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias,
                                   doubt, w.high + w.overlap_down)
         return
-    if w.form == SQUARE:
+    if w.form == SQUARE and w.apart == 1:
         for i in range(count):
             transform_output(pixels + i * OUTPUTS * LANES, pitch * LANES, m + i * width, w.m_point, bias, doubt)
         return
     for _ in range(count // w.apart):
         for i in range(w.apart):
+            if w.form == SQUARE:
+                transform_spaced_output(pixels + i * LANES, pitch * LANES, step, m, w.m_point, bias, doubt,
+                                        w.points // SPAN, w.high)
+                m += width
+                continue
             line_of_output(pixels + i * LANES, step, at(m, w.m_point, 0), at(m, w.m_point, 1), at(m, w.m_point, 2),
                            at(m, w.m_point, 3), at(m, w.m_point, 4), at(m, w.m_point, 5), bias, doubt)
             m += width
@@ -79,7 +85,7 @@ cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py
     cdef Window b = window_of(w, block)
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
     cdef Py_ssize_t area = w.target_h * w.target_w, group_of_tiles = tiles_at_once(w)
-    cdef Py_ssize_t pitch = group_of_tiles * w.wide * w.phases, line = w.phases * w.target_w
+    cdef Py_ssize_t pitch = group_of_tiles * w.wide * w.phases, spacing = w.phases * w.apart_down
     cdef Py_ssize_t r, x, lane, i, j, y, column, tile, channels
     cdef real sums[OUTPUTS * MAX_LANES]
     cdef vec doubt[OUTPUTS]
@@ -88,7 +94,7 @@ cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py
     for i in range(OUTPUTS):
         doubt[i] = splat(0)
     for r in range(b.rows):
-        y = (b.row + r) % w.down * w.high * w.phases + group % w.phases
+        y = first_target(w, (b.row + r) % w.down) * w.phases + group % w.phases
         x = 0
         while x < b.columns:
             tile = r * b.columns + x
@@ -100,10 +106,11 @@ cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py
                                 width, (<const vec*> (bias + first + lane))[0], doubt)
                 to = target + ((((b.row + r) // w.down * w.groups + group) // w.phases * w.m + first + lane) * area
                                + y * w.target_w + column)
-                for i in range(smaller(w.high, ceil_div(w.target_h - y, w.phases))):
+                for i in range(smaller(w.high, ceil_div(w.target_h - y, spacing))):
                     j = 0
                     while j < pitch and column + j < w.target_w:
-                        store_pixels(to + i * line + j, area, channels, k.plane + (i * pitch + j) * LANES,
+                        store_pixels(to + i * spacing * w.target_w + j, area, channels,
+                                     k.plane + (i * pitch + j) * LANES,
                                      smaller(LANES, smaller(pitch - j, w.target_w - column - j)))
                         j += LANES
                 lane += LANES

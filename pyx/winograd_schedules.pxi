@@ -142,8 +142,8 @@ cdef void make_source(const Winograd* w, Loom* loom, Py_ssize_t group, Py_ssize_
     # With zeros for the rows of the last product that are no tiles: what lies there may be slow to multiply.
     cdef Py_ssize_t tiles = window_of(w, block).tiles, half = w.group if is_small(w) else ROWS // 2
     transform_source(v, w, loom, group, block, c_block, source)
-    clear_tiles(v + c_block * w.cuts * w.v_vector, w, tiles, ceil_div(tiles, half) * half, w.v_rows, LANES,
-                w.cuts * w.points)
+    clear_tiles(v + c_block * w.cuts * w.v_vector, w, tiles, smaller(ceil_div(tiles, half) * half, w.tiles), w.v_rows,
+                LANES, w.cuts * w.points)
 
 
 cdef void make_panel(const Call* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:

@@ -12,7 +12,7 @@
 # groups that read the same source; those of columns lie together in V, U and M, as more points.
 #
 # With a dilation the numbers of a tile lie that far apart, and as many tiles lie between each other: together they are
-# a piece of a row, of which a block has whole ones.
+# a piece of a row, of which a block has whole ones. So do rows of tiles.
 
 from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES
@@ -61,7 +61,7 @@ cdef struct Winograd:
     Py_ssize_t high, wide                           # rows and columns of targets of a tile, ...
     Py_ssize_t overlap_down, overlap_across         # ... and how many more it reads than tiles are apart
     Py_ssize_t step_down, step_across               # rows and columns of the source from tile to tile
-    Py_ssize_t apart                                # columns between the numbers of a tile
+    Py_ssize_t apart, apart_down                    # columns, and rows, between the numbers of a tile
     Py_ssize_t down, across                         # tiles of an image
     Py_ssize_t c_blocks, vectors, panels            # vectors of channels c; of channels m, and their division
     Py_ssize_t summands, v_vectors                  # channels c, or vectors of them, once for each cut of the kernel
@@ -99,7 +99,8 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, P
     w.form = form_of(g, input_gradient, tile)
     w.n, w.flipped, w.phases, w.later_down, w.later_across = g.n, input_gradient, 1, 0, 0
     w.work = g.kh * g.kw * g.n * g.oc * (g.ic // g.groups) * g.oh * g.ow
-    w.taps, w.apart, w.points, w.kernels = g.kh * g.kw, g.dilation_w if g.kw > 1 else 1, POINTS, KERNELS
+    w.taps, w.points, w.kernels = g.kh * g.kw, POINTS, KERNELS
+    w.apart, w.apart_down = g.dilation_w if g.kw > 1 else 1, g.dilation_h if g.kh > 1 else 1
     w.high = w.wide = OUTPUTS
     w.kernel_h, w.kernel_w, w.cuts, w.cuts_across, w.cut_taps = g.kh, g.kw, 1, 1, w.taps
     w.overlap_down, w.overlap_across = g.kh - 1, g.kw - 1
@@ -119,7 +120,7 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, P
     if input_gradient:
         w.m, w.c = g.ic // g.groups, g.oc // g.groups
         w.source_h, w.source_w, w.target_h, w.target_w = g.oh, g.ow, g.ih, g.iw
-        w.top, w.left = g.kh - 1 - g.pad_top, (g.kw - 1) * w.apart - g.pad_left
+        w.top, w.left = (g.kh - 1) * w.apart_down - g.pad_top, (g.kw - 1) * w.apart - g.pad_left
         w.weight_m, w.weight_c = w.taps, w.taps * w.m
         w.first_tap, w.tap_step = (w.taps - 1) * LANES, -LANES
     else:
@@ -132,7 +133,7 @@ cdef inline void describe(Winograd* w, const Geometry* g, bint input_gradient, P
         describe_halves(w, g, input_gradient)
     w.weight_group = w.taps * w.m * w.c
     w.groups = g.groups * w.phases
-    w.down = ceil_div(w.target_h, w.phases * w.high)
+    w.down = ceil_div(w.target_h, w.phases * w.high * w.apart_down) * w.apart_down
     w.across = ceil_div(w.target_w, w.phases * w.wide * w.apart) * w.apart
     w.c_blocks, w.vectors = ceil_div(w.c, LANES), ceil_div(w.m, LANES)
     w.v_vectors, w.summands = w.c_blocks * w.cuts, w.c * w.cuts
@@ -166,6 +167,11 @@ cdef inline void describe_halves(Winograd* w, const Geometry* g, bint input_grad
     else:
         w.top, w.left = 1 - g.pad_top // 2, 1 - g.pad_left // 2
         w.later_down, w.later_across = g.pad_top % 2, g.pad_left % 2
+
+
+cdef inline Py_ssize_t first_target(const Winograd* w, Py_ssize_t row) noexcept nogil:
+    # Of its phase, in a row of tiles of an image.
+    return row // w.apart_down * w.apart_down * w.high + row % w.apart_down
 
 
 cdef inline bint is_small(const Winograd* w) noexcept nogil:

@@ -11,12 +11,13 @@ from geometry cimport ceil_div, larger, smaller
 from panel cimport pack_panel, transpose
 from vector cimport LANES, MAX_LANES, PANEL, held, real, splat, vec
 from winograd_fives cimport transform_five_weights
-from winograd_matrices cimport OUTPUTS, at, line_of_data, line_of_weight, put, transform_data, transform_weight
+from winograd_matrices cimport OUTPUTS, SPAN, at, line_of_data, line_of_weight, put, transform_data, transform_weight
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_weights
 from winograd_small cimport transform_small_data
+from winograd_spaced cimport transform_spaced_data
 from winograd_strided cimport STRIDED_SPAN, STRIDED_WEIGHTS, transform_strided_data, transform_strided_weights
 from winograd_sum cimport (COLUMN, FIVE, PARITIES, PHASES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut,
-                           first_column_of_cut, first_row_of_cut, is_small, rows_of_cut)
+                           first_column_of_cut, first_row_of_cut, first_target, is_small, rows_of_cut)
 from workspace cimport Carver, carve
 
 cdef struct Window:
@@ -42,7 +43,7 @@ cdef inline Py_ssize_t tiles_at_once(const Winograd* w) noexcept nogil:
 
 
 cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept nogil:
-    cdef Py_ssize_t rows = w.step_down * smaller(w.rows, w.down) + w.overlap_down
+    cdef Py_ssize_t rows = w.step_down * (smaller(w.rows, w.down) if w.apart_down == 1 else 1) + w.overlap_down
     cdef Py_ssize_t columns = w.step_across * w.columns + w.overlap_across * w.apart
     cdef Py_ssize_t outputs = w.high * larger(w.phases * w.wide * tiles_at_once(w), LANES) + LANES
     k.plane = <real*> carve(carver, larger(rows * columns, outputs) * LANES, sizeof(real))
@@ -110,8 +111,9 @@ cdef inline void transpose_run(real* to, Py_ssize_t x, const Window* b, const re
         x += 1
 
 
-cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_ssize_t source_h, Py_ssize_t source_w,
-                           Py_ssize_t channels, Py_ssize_t y, Py_ssize_t end) noexcept nogil:
+cdef inline void open_neighbours(real* plane, const Window* b, const real* source, Py_ssize_t source_h,
+                                 Py_ssize_t source_w, Py_ssize_t channels, Py_ssize_t y,
+                                 Py_ssize_t end) noexcept nogil:
     # plane[i] = what the window sees of source row y + i, with zeros where there is no such row or column.
     cdef Py_ssize_t row = b.width * LANES, area = source_h * source_w, inside, i
     while y < end and (y < 0 or y >= source_h or b.inside == 0):
@@ -134,6 +136,16 @@ cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_
         y += 1
     if y < end:
         memset(plane - b.before * LANES, 0, (end - y) * row * sizeof(real))
+
+
+cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_ssize_t source_h, Py_ssize_t source_w,
+                           Py_ssize_t channels, Py_ssize_t y, Py_ssize_t apart, Py_ssize_t count) noexcept nogil:
+    # The same of `count` rows from y on, `apart` from each other.
+    cdef Py_ssize_t together = count if apart == 1 else 1, i = 0
+    while i < count:
+        open_neighbours(plane + i * b.width * LANES, b, source, source_h, source_w, channels, y + i * apart,
+                        y + i * apart + together)
+        i += together
 
 
 cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile,
@@ -160,11 +172,13 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
                                        w.later_across, w.points // STRIDED_SPAN)
             elif is_small(w):
                 transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)
-            elif w.form >= SQUARE:
-                transform_data(to, w.v_point, d, b.width * LANES)
-            else:
+            elif w.form < SQUARE:
                 line_of_data(to, w.v_point, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3),
                              at(d, step, 4), at(d, step, 5))
+            elif w.apart > 1:
+                transform_spaced_data(to, w.v_point, d, b.width * LANES, step, w.points // SPAN)
+            else:
+                transform_data(to, w.v_point, d, b.width * LANES)
             tile += 1
         plane += w.step_across * w.apart * LANES
 
@@ -177,7 +191,7 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
     cdef Py_ssize_t top = w.top - group % w.phases * w.later_down, of_group = group // w.phases * w.c
     cdef Py_ssize_t row = b.row, last = b.row + b.rows, image, y, opened, tile = 0, i, cut
     cdef Py_ssize_t c = c_block * LANES, channels = smaller(LANES, w.c - c)
-    cdef Py_ssize_t down, across
+    cdef Py_ssize_t down, across, end
     cdef const real* first
     v += c_block * w.cuts * w.v_vector
     while row < last:
@@ -187,9 +201,12 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
         opened = 0
         while row < last and row // w.down == image:
             i = w.step_down * (row % w.down) - top - y
+            if w.apart_down > 1:        # rows that other tiles read lie between
+                i, y, opened = 0, first_target(w, row % w.down) - top, 0
+            end = i + w.step_down + w.overlap_down
             open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
-                      y + i + w.step_down + w.overlap_down)
-            opened = i + w.step_down + w.overlap_down
+                      w.apart_down, end - opened)
+            opened = end
             for cut in range(w.cuts):
                 down, across = first_row_of_cut(w, cut), first_column_of_cut(w, cut) * w.apart
                 transform_row(v + cut * w.v_vector, w, &b, tile,

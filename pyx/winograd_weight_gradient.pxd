@@ -21,8 +21,9 @@ from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient, line_of_wei
 from winograd_phases cimport PHASE_POINTS, transform_phase_gradient, transform_phase_sums
 from winograd_plan cimport most_tiles, panel_start, shape_v, stage_bytes, whole_pieces
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
+from winograd_spaced cimport transform_spaced_gradient
 from winograd_strided cimport STRIDED_SPAN, transform_strided_gradient, transform_strided_sums
-from winograd_sum cimport (COLUMN, PARITIES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut, rows_of_cut,
+from winograd_sum cimport (COLUMN, PARITIES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut, first_target, rows_of_cut,
                            sum_of_point, weight_of_point)
 from winograd_transform cimport Loom, Window, clear_tiles, look, open_rows, window_of
 from workspace cimport Carver, carve
@@ -157,9 +158,9 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
         step = b.width * LANES
     d += first // LANES * k.d_vector + m - first
     for row in range(b.row, b.row + b.rows):
-        y = row % w.down * w.high
+        y = first_target(w, row % w.down)
         picture = dy + ((row // w.down * w.groups + group) * w.m + m) * w.target_h * w.target_w
-        open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, y + w.high)
+        open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, w.apart_down, w.high)
         for i in range(b.columns):
             to = d + tile // w.group * k.d_rows + tile % w.group * width
             line = loom.plane + (i // w.apart * w.wide * w.apart + i % w.apart) * LANES
@@ -168,6 +169,9 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
                                            w.points // STRIDED_SPAN)
             elif w.form == PARITIES:
                 transform_phase_gradient(to, w.group * width, line, b.width * LANES, w.high, w.high + 1)
+            elif w.form == SQUARE and w.apart > 1:
+                transform_spaced_gradient(to, w.group * width, line, b.width * LANES, step, w.high,
+                                          w.points // SPAN)
             elif w.form == SQUARE:
                 transform_gradient(to, w.group * width, line, b.width * LANES)
             else:

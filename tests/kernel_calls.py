@@ -121,7 +121,7 @@ def winograd_calls(case: geometries.Conv, dtype, isa: str | None) -> Iterator[Ca
         ((3, 3), (2, 2), (1, 1)),
         ((4, 4), (2, 2), (1, 1)),
         ((5, 5), (1, 1), (1, 1)),
-        ((kh, kw), (1, 1), case.dilation if kh == 1 else (1, 1)),
+        ((kh, kw), (1, 1), case.dilation),
     ):
         output_padding = tuple(min(a, b - 1) for a, b in zip(case.output_padding, stride, strict=True))
         plain = replace(case, kernel=kernel, stride=stride, dilation=dilation, output_padding=output_padding)
@@ -158,7 +158,7 @@ def _winograd_calls(module, case: geometries.Conv, dtype) -> Iterator[Call]:
             yield replace(call, name=f"{call.name}, packed", run=run)
             tiles = case.n * math.prod(-(-size // 2) for size in expected[name].shape[2:])
             few = case.kernel == (3, 3) and tiles <= module.small_tiles()
-            if case.stride == (1, 1) and (few or case.kernel == (5, 5)):
+            if case.stride == case.dilation == (1, 1) and (few or case.kernel == (5, 5)):
                 yield replace(call, name=f"{call.name}, tiles of 2x2", run=partial(run, tile=2))
 
 

@@ -176,8 +176,9 @@ def _winograd_bound(case: Conv, name: str, at, x, w, b, dy, dtype) -> Fraction:
         group = at[1] // ic
         pairs = [(dy[at[0], group * oc + o], w[group * oc + o, at[1] % ic]) for o in range(oc)]
     else:
-        across = case.dilation[1] * -(-case.out[1] // (4 * case.dilation[1])) if case.kernel[1] > 1 else case.out[1]
-        tiles = case.n * across * (-(-case.out[0] // 4) if case.kernel[0] > 1 else case.out[0])
+        tiles = case.n
+        for size, taps, dilation in zip(case.out, case.kernel, case.dilation, strict=True):
+            tiles *= -(-size // (4 * dilation)) * dilation if taps > 1 else size
         pairs = [(x[:, at[0] // oc * ic + at[1]], dy[:, at[0]])] * tiles
     if name != "dw" and case.stride == (1, 1) and case.kernel != (5, 5):
         pairs *= -(-case.kernel[0] // 3) * -(-case.kernel[1] // 3)  # cuts
@@ -232,9 +233,10 @@ def _assert_within_the_bound(case, rng, dtype, x, w, b, dy, **results):
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_what_only_auto_takes_is_within_the_bound(adversary, dtype):
     rng, kernels = np.random.default_rng(9), _kernels.load("winograd", dtype)
-    strided, large = [(3, 3), (4, 4)], [(5, 5), (7, 4), (1, 5), (7, 1)]
-    for kernel in strided + large:
-        case = layer(2, 9, 12, (15, 60), kernel, stride=(2, 2) if kernel in strided else (1, 1))
+    strided, large, dilated = [(3, 3), (4, 4)], [(5, 5), (7, 4), (1, 5), (7, 1)], [(3, 4)]
+    for kernel in strided + large + dilated:
+        stride, dilation = (2, 2) if kernel in strided else (1, 1), (2, 3) if kernel in dilated else (1, 1)
+        case = layer(2, 9, 12, (15, 60), kernel, stride=stride, dilation=dilation)
         shapes = case.x_shape, case.w_shape, (case.oc,), case.y_shape
         x, w, b, dy = (ADVERSARIES[adversary](rng, shape, dtype) for shape in shapes)
         y, dx, dw, geometry = 0 * dy, 0 * x, 0 * w, np.array(case.packed, np.intp)

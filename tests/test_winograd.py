@@ -290,6 +290,7 @@ def test_auto_takes_it_where_it_pays_and_nowhere_else():
         line._replace(kw=11, pad_left=40, pad_right=40),
         large._replace(kh=9, kw=9, pad_top=4, pad_left=4, pad_bottom=4, pad_right=4),
         large._replace(ic=256, kw=1, pad_left=0, pad_right=0),
+        large._replace(dilation_h=2, dilation_w=2, pad_top=2, pad_left=2, pad_bottom=2, pad_right=2),
     ):
         assert set(choose("conv2d", "auto", geometry, dtype)) == {winograd}
     generator = Geometry(64, 64, 32, 32, 128, 16, 16, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1, 1)

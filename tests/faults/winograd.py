@@ -118,6 +118,18 @@ FAULTS = [
         "parity of the padding turned round in a strided gradient",
     ),
     Fault(
+        "pyx/winograd_sum.pxd",
+        "row // w.apart_down * w.apart_down * w.high + row % w.apart_down",
+        "row * w.high",
+        "rows of tiles that lie between each other taken one after the other",
+    ),
+    Fault(
+        "pyx/winograd_spaced.pxd",
+        "        line = d + i * column\n",
+        "        line = d + i * LANES\n",
+        "columns between the numbers of a dilated tile read",
+    ),
+    Fault(
         "pyx/winograd_transform.pxd",
         "if row >= first_row and column >= first_column:",
         "if row >= first_row:",
