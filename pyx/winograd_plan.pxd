@@ -65,10 +65,16 @@ cdef inline bint keeps_weights(const Winograd* w) noexcept nogil:
     return not is_small(w) and u_bytes(w) <= w.phases * most and w.groups // w.phases * u_bytes(w) <= ALL_BYTES
 
 
+cdef inline Py_ssize_t stage_bytes() noexcept nogil:
+    return STAGE_BYTES if ROWS == 8 else LESS_BYTES
+
+
 cdef inline Py_ssize_t most_tiles(const Winograd* w) noexcept nogil:
-    # Of a block, for about as many numbers of V and M. With phases U takes longer to make than 46 tiles to multiply, so
-    # all of them meet it.
-    return 2 * MOST_TILES * POINTS // (w.points + w.sums) if w.phases == 1 else MOST_TILES
+    # Of a block, for about as many numbers of V and M; V of many channels, or cuts, is two stages at most. With phases
+    # U takes longer to make than 46 tiles to multiply, so all of them meet it.
+    cdef Py_ssize_t tiles = 2 * MOST_TILES * POINTS // (w.points + w.sums) if w.phases == 1 else MOST_TILES
+    cdef Py_ssize_t room = 2 * stage_bytes() // (w.points * w.v_vectors * LANES * <Py_ssize_t> sizeof(real))
+    return smaller(tiles, larger(room, LEAST_TILES))
 
 
 cdef inline Py_ssize_t whole_pieces(const Winograd* w, Py_ssize_t columns, Py_ssize_t unit) noexcept nogil:
@@ -87,10 +93,6 @@ cdef inline Py_ssize_t columns_of(const Winograd* w, Py_ssize_t bands, Py_ssize_
     if ceil_div(w.across, other) % threads:
         other = whole_pieces(w, columns + 1, ROWS)
     return columns if ceil_div(w.across, other) % threads else other
-
-
-cdef inline Py_ssize_t stage_bytes() noexcept nogil:
-    return STAGE_BYTES if ROWS == 8 else LESS_BYTES
 
 
 cdef inline Py_ssize_t tiles_for_all(const Winograd* w, Py_ssize_t blocks) noexcept nogil:
