@@ -5,7 +5,7 @@ from faults.fault import Fault
 FAULTS = [
     Fault(
         "pyx/winograd_sum.pxd",
-        "w.top, w.left = g.kh - 1 - g.pad_top, (g.kw - 1) * w.apart - g.pad_left",
+        "w.top, w.left = (g.kh - 1) * w.apart_down - g.pad_top, (g.kw - 1) * w.apart - g.pad_left",
         "w.top, w.left = g.pad_top, g.pad_left",
         "padding of the input gradient taken for that of forward",
     ),
@@ -23,7 +23,7 @@ FAULTS = [
     ),
     Fault(
         "pyx/winograd_output.pxd",
-        "for i in range(smaller(w.high, ceil_div(w.target_h - y, w.phases))):",
+        "for i in range(smaller(w.high, ceil_div(w.target_h - y, spacing))):",
         "for i in range(w.high):",
         "rows of a partial tile written beyond the picture",
     ),
