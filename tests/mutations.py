@@ -83,9 +83,9 @@ def build(folder: Path) -> str:
     return "" if result.returncode == 0 else result.stderr[-1000:]
 
 
-def test(folder: Path) -> str:
-    """The first test that fails in the copy, or nothing if all pass."""
-    files = [f"tests/{name}.py" for name in TESTS]
+def test(folder: Path, room: str = "") -> str:
+    """The first test that fails in the copy, or nothing if all pass; those with the name of a room come first."""
+    files = [f"tests/{name}.py" for name in sorted(TESTS, key=lambda name: f"test_{room}" not in name)]
     environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_WAIT_POLICY": "passive", "PYCONV_NUM_THREADS": "2"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *files]
     try:
@@ -109,7 +109,7 @@ def try_fault(fault: Fault, base: Path, folder: Path) -> str:
         error = build(folder)
         if error:
             raise ValueError(f"{fault.why}: does not compile\n{error}")
-    caught = test(folder)
+    caught = test(folder, Path(fault.file).name.partition("_")[0])
     shutil.rmtree(folder)
     return caught
 
