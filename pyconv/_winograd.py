@@ -66,8 +66,8 @@ def serves_small(g: Geometry, which: str) -> bool:
 
 
 def pays_small(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
-    """Whether it takes less time than F(4x4, 3x3), where that takes less than the direct kernels: unless a layer has
-    the weights transformed.
+    """Whether it takes less time than the direct kernels; and, of 3x3 ones, than F(4x4, 3x3), where that does: unless a
+    layer has the weights transformed.
     """
     s = Sum.of(g, dtype, which)
     kept = packed and g.kh == 3 and s.c * s.m_vectors <= KEPT_PAIRS
