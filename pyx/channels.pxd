@@ -13,7 +13,7 @@ from geometry cimport ceil_div, larger, positions, smaller, span, taps_of_pass
 from plan cimport CHUNK, SOURCE_BYTES, Sum, block_start, is_merged, packs_kernels, pass_start, pass_taps
 from runs cimport MAX_RUNS, Run, list_runs
 from tile cimport Term
-from tiles cimport channel_rows
+from tiles cimport channel_rows, patch_rows
 from vector cimport LANES, MAX_LANES, PANEL, TABLE_ROWS, fetch_far, real, vec
 from workspace cimport LINE
 
@@ -93,7 +93,7 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
                            const real* weight, const real* end, const real* bias, Py_ssize_t pixels) noexcept nogil:
     # The sums of a block of channels from m on.  weight (of the group), until `end`  bias (m,)
     cdef Py_ssize_t lanes = smaller(width, s.m - m), c = 0, channels, next, step = pixels, j, r, i
-    cdef Py_ssize_t high = channel_rows(width // LANES), lines = ceil_div(width, LINE), tiles, taken, fetched
+    cdef Py_ssize_t vectors = width // LANES, lines = ceil_div(width, LINE), high, tiles, taken, fetched
     cdef real first[PANEL * MAX_LANES]
     cdef const real* panel
     cdef const Patch* p
@@ -104,7 +104,7 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
     for r in range(width):
         first[r] = bias[m + r] if r < lanes else 0
     for j in range(pixels):
-        for r in range(width // LANES):
+        for r in range(vectors):
             (<vec*> (f.sums + j * width + r * LANES))[0] = (<const vec*> (first + r * LANES))[0]
     while c < s.c and f.count:
         channels = smaller(chunk_channels(s, f.taps), s.c - c)
@@ -119,17 +119,19 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
         if far:
             ahead.channels, ahead.line = smaller(channels, s.c - next), 0
             ahead.lines = smaller(s.planes.channel, span(&s.v, f.rows) * s.planes.columns) // LINE + 1
-            step = larger(pixels // high * BURST // (ahead.channels * ahead.lines), 1)
+            step = larger(pixels // channel_rows(vectors) * BURST // (ahead.channels * ahead.lines), 1)
         for i in range(f.count):
-            p, j, tiles = f.patches + i, 0, ceil_div(f.patches[i].pixels, high)
+            p, j = f.patches + i, 0
+            high = patch_rows(vectors, p.pixels)
+            tiles = ceil_div(p.pixels, high)
             while j < tiles:
                 taken, fetched = smaller(step, tiles - j), 0
                 if s.packed != NULL and j < lines:
                     # The weights of the next chunk, or block, follow: the first tiles fetch a line of each row.
                     taken, fetched = 1, channels * f.taps * width + j * LINE
-                s.tiles.channels[width // LANES](taken, channels * p.taps, k.planes + c * s.planes.channel,
-                                                 p.pixel_at + j * high, p.terms, panel, f.sums, p.sum_at + j * high,
-                                                 fetched)
+                s.tiles.channels[vectors][high](taken, channels * p.taps, k.planes + c * s.planes.channel,
+                                                p.pixel_at + j * high, p.terms, panel, f.sums, p.sum_at + j * high,
+                                                fetched)
                 if far:
                     look_ahead(&ahead, k.planes + next * s.planes.channel, s.planes.channel)
                 j += taken

@@ -7,7 +7,8 @@ from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SU
                    is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
 from runs cimport LONG_RUN, MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
-from vector cimport LANES, MAX_LANES, PANEL, ROWS, real
+from tiles cimport patch_rows
+from vector cimport LANES, MAX_LANES, PANEL, real
 
 
 cdef inline double work_along(const Axis* axis, Py_ssize_t lanes) noexcept nogil:
@@ -29,10 +30,10 @@ cdef inline double smaller_double(double a, double b) noexcept nogil:
 
 
 cdef inline double tap_work(const Sum* s, Py_ssize_t images, Py_ssize_t skip_v, Py_ssize_t skip_h) noexcept nogil:
-    # Pixels times taps per image with channels in the lanes, in tiles of ROWS pixels; infinite for too many runs.
+    # Pixels times taps per image with channels in the lanes, in whole tiles; infinite for too many runs.
     cdef Run v_runs[MAX_RUNS]
     cdef Run h_runs[MAX_RUNS]
-    cdef Py_ssize_t a, b, i, j, v_count, h_count, pixels
+    cdef Py_ssize_t a, b, i, j, v_count, h_count, pixels, high
     cdef double work = 0
     for a in range(s.v.passes):
         v_count = list_runs(v_runs, &s.v, a, 0, positions(&s.v, a), skip_v)
@@ -43,7 +44,8 @@ cdef inline double tap_work(const Sum* s, Py_ssize_t images, Py_ssize_t skip_v, 
             for i in range(v_count):
                 for j in range(h_count):
                     pixels = images * (v_runs[i].end - v_runs[i].start) * (h_runs[j].end - h_runs[j].start)
-                    work += (<double> ceil_div(pixels, ROWS) * ROWS * (v_runs[i].last - v_runs[i].first)
+                    high = patch_rows(PANEL, pixels)
+                    work += (<double> ceil_div(pixels, high) * high * (v_runs[i].last - v_runs[i].first)
                              * (h_runs[j].last - h_runs[j].first))
     return work / images
 
@@ -105,17 +107,17 @@ cdef inline double packing_cost(const Sum* s) noexcept nogil:
 cdef inline double strips_cost(const Sum* s) noexcept nogil:
     # Nothing is junk but in the last vector of all images that a task has, and weights are read once for many pixels.
     # Strips that are put together (where rows are short, or images end) take 2 cycles a piece, for each set of tiles
-    # that meets them.
+    # that meets them. Weights take cycles too where they come from afar, or are neighbours of other channels' weights.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), width = PANEL * LANES
-    cdef double pieces = 0
+    cdef double pieces = 0, weight = (0.7 if is_far(s) else 0.0) + (0.3 if s.weight_m == 1 < s.weight_c else 0.0)
     cdef Py_ssize_t images = larger(smaller(s.n, STRIP_PIXELS // (rows * columns)), 1)
     cdef double vectors = ceil_div(images * rows * columns, LANES) / <double> images
-    cdef double sets = ceil_div(s.m, STRIP_SUMS // STRIP_PIXELS)
+    cdef double sets = ceil_div(s.m, STRIP_SUMS // STRIP_PIXELS), tasks = ceil_div(rows * columns, STRIP_PIXELS)
     if rows > 1 or s.h.step * s.h.pace > 1:
         pieces = ceil_div(width, smaller(columns, LANES)) + 1
     elif images > 1:
         pieces = (PANEL + 1.0) * smaller(width, columns) / columns
-    return s.c * s.v.taps * s.h.taps * vectors * (s.m + 4.0 * sets * pieces / PANEL)
+    return s.c * s.v.taps * s.h.taps * (vectors * (s.m + 4.0 * sets * pieces / PANEL) + s.m * weight * tasks / images)
 
 
 cdef inline double scattered_cost(const Sum* s, Py_ssize_t places) noexcept nogil:

@@ -25,7 +25,7 @@ cdef enum:
     STRIP_LEAST = 32                # summands of a sum
     STRIP_PIXELS = 512              # pixels of a task, about
     STRIP_SUMS = 96 * 1024          # sums of a task, or one tile of channels
-    STRIP_AREA = 96                 # ... at least
+    STRIP_AREA = 33                 # ... at least
     STRIP_COLUMNS = 7               # pixels of a row, at least: of fewer, strips lie in too many pieces
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
     MOST_TAPS = 64                  # of kernels that are transposed whole

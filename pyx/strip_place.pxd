@@ -2,7 +2,8 @@
 #
 # The pixels of a block follow each other row after row and image after image. A strip that lies in a single row of a
 # single image, whose pixels are neighbours in the source, is read there; others are copied, up to a vector at a time.
-# The first strip and the second one may have some pixels in common.
+# The first strip and the second one may have some pixels in common. Two strips of two vectors end a block that would
+# end in a single one: its tile would wait for its loads, and for its own sums.
 
 from block cimport Block
 from geometry cimport ceil_div, larger, smaller
@@ -17,6 +18,7 @@ cdef struct Rows:
     Py_ssize_t columns, area                # of a row, of an image
     Py_ssize_t positions                    # of all images
     Py_ssize_t lead                         # by which strips start before a multiple of their width
+    Py_ssize_t shared                       # the strip that takes a vector of the one before; none if 0
     Py_ssize_t first                        # offset of the first pixel in the source
     Py_ssize_t image, row, column           # distances in the source
 
@@ -40,9 +42,12 @@ cdef inline Rows rows_of(const Sum* s, const Block* k, Py_ssize_t rows, Py_ssize
                          Py_ssize_t shift) noexcept nogil:
     # The block starts `shift` pixels earlier.
     cdef Rows r
+    cdef Py_ssize_t vectors
     r.columns, r.area, r.positions, r.lead = columns, rows * columns, k.images * rows * columns, lead
     r.image, r.row, r.column = s.planes.image, s.v.pace * s.planes.columns, s.h.pace
     r.first = -shift * r.column
+    vectors = ceil_div(r.positions + lead, LANES)
+    r.shared = vectors // PANEL if vectors % PANEL == 1 else 0
     return r
 
 
@@ -52,14 +57,15 @@ cdef inline Py_ssize_t pixel_source(const Rows* r, Py_ssize_t pixel) noexcept no
 
 
 cdef inline Py_ssize_t strip_start(const Rows* r, Py_ssize_t strip) noexcept nogil:
-    return larger(strip * (PANEL * LANES) - r.lead, 0)
+    cdef Py_ssize_t vectors = strip * PANEL - 1 if strip and strip == r.shared else strip * PANEL
+    return larger(vectors * LANES - r.lead, 0)
 
 
 cdef inline Place strip_place(const Sum* s, const Rows* r, Py_ssize_t strip) noexcept nogil:
     cdef Place p
-    cdef Py_ssize_t width = PANEL * LANES, pixel, vectors
+    cdef Py_ssize_t pixel, vectors
     p.at = strip_start(r, strip)
-    p.pixels = smaller(r.positions - p.at, width)
+    p.pixels = smaller(r.positions, strip_start(r, strip + 1)) - p.at
     p.V = ceil_div(p.pixels, LANES)
     pixel, vectors = p.at % r.area, p.V * LANES
     p.split = pixel + p.pixels > r.area

@@ -3,14 +3,18 @@
 # They are only ever called through the table, which keeps them functions of their own: inlined into a driver they would
 # compete with it for registers.
 
+from geometry cimport ceil_div
 from tile cimport CHANNEL_TILE, MORE_TILE, PIXEL_TILE, SUM_TILE, Term, tile
 from vector cimport MAX_ROWS, PANEL, ROWS, ROWS_X1, ROWS_X2, STRIP, WIDE, real
+
+cdef enum:
+    LEAST_ROWS = 5
 
 # count strips of V vectors, side by side in the planes and in c
 ctypedef void (*pixel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
                               const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
                               const real* bias, real* c, Py_ssize_t c_row) noexcept nogil
-# count blocks of channel_rows(V) rows, one after the other in row_at and out_at
+# count blocks of R rows, one after the other in row_at and out_at
 ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
                                 const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
                                 Py_ssize_t ahead) noexcept nogil
@@ -18,7 +22,7 @@ ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* 
 cdef struct Tiles:
     pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
     pixel_tile_t more[4]                                # [V], R = ROWS
-    channel_tile_t channels[4]                          # [V], R = channel_rows(V)
+    channel_tile_t channels[4][MAX_ROWS + 1]            # [V][R], R = patch_rows(V, pixels)
     channel_tile_t sums[4]                              # [V], R = channel_rows(V)
 
 
@@ -27,10 +31,39 @@ cdef inline Py_ssize_t channel_rows(Py_ssize_t vectors) noexcept nogil:
     return ROWS_X1 if vectors == 1 else ROWS_X2 if vectors == 2 else ROWS
 
 
+cdef inline Py_ssize_t patch_rows(Py_ssize_t vectors, Py_ssize_t pixels) noexcept nogil:
+    # The same for some pixels: if there are enough registers that fewer rows still keep the multipliers busy, as many as
+    # leave the fewest of a last tile empty. 49 pixels are seven times seven.
+    cdef Py_ssize_t most = channel_rows(vectors), best = most, R
+    if vectors == 3 and ROWS == 8:
+        for R in range(most - 1, LEAST_ROWS - 1, -1):
+            if ceil_div(pixels, R) * R < ceil_div(pixels, best) * best:
+                best = R
+    return best
+
+
 cdef inline void channels_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
                              const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
                              Py_ssize_t ahead) noexcept nogil:
     tile(CHANNEL_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+
+
+cdef inline void channels_7x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(CHANNEL_TILE, 7, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+
+
+cdef inline void channels_6x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(CHANNEL_TILE, 6, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+
+
+cdef inline void channels_5x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
+                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
+                             Py_ssize_t ahead) noexcept nogil:
+    tile(CHANNEL_TILE, 5, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
 
 
 cdef inline void channels_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
@@ -212,7 +245,9 @@ cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weig
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:
     # Leftover rows go to flatter tiles, leftover vectors to narrower ones; an R of 4 or 6 is ROWS itself somewhere.
-    t.channels[3], t.channels[2], t.channels[1] = channels_x3, channels_x2, channels_x1
+    t.channels[3][ROWS], t.channels[2][ROWS_X2], t.channels[1][ROWS_X1] = channels_x3, channels_x2, channels_x1
+    if ROWS == 8:
+        t.channels[3][7], t.channels[3][6], t.channels[3][5] = channels_7x3, channels_6x3, channels_5x3
     t.sums[3], t.sums[2], t.sums[1] = sums_x3, sums_x2, sums_x1
     if ROWS > 6:
         t.pixels[6][4], t.pixels[6][2], t.pixels[6][1] = pixels_6x4, pixels_6x2, pixels_6x1
