@@ -146,7 +146,7 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
         by_pixels += far_bands(s, sources) * weights * 0.5
     by_pixels += targets * (0.5 if s.h.phases == 2 else 2.0 if s.h.spacing > 1 else 0.1)
     by_pixels += (sources * s.v.residues * s.h.residues / (s.v.step * s.h.step)
-                  * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 1.2))
+                  * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 0.6 if s.h.step == 4 else 1.2))
     by_pixels += 30.0 * s.c * (s.v.source * s.v.residues * s.h.residues / s.v.step + s.v.passes * s.h.passes)
     if rows > 1 and s.h.reach and not rows_stand_alone(columns, columns + s.h.reach):
         # Most of them end within a tile.

@@ -65,6 +65,7 @@ cdef inline void copy_row(real* to, const real* row, Py_ssize_t step, Py_ssize_t
     # to[j] = row[j * step] for before <= j < inside, 0 for the others of `count`; up to a vector behind them is
     # overwritten. Of the row, nothing is read from `room` on.
     cdef vec zero = held(splat(0))      # (a zero that gcc knows would be stored by calls of memset)
+    cdef const real* four
     cdef Py_ssize_t j = 0
     while j < before:
         (<vec*> (to + j))[0] = zero
@@ -77,6 +78,13 @@ cdef inline void copy_row(real* to, const real* row, Py_ssize_t step, Py_ssize_t
     elif step == 2:
         while j < inside and 2 * (j + LANES) <= room:
             (<vec*> (to + j))[0] = evens((<const vec*> (row + 2 * j))[0], (<const vec*> (row + 2 * j + LANES))[0])
+            j += LANES
+    elif step == 4:
+        while j < inside and 4 * (j + LANES) <= room:
+            four = row + 4 * j
+            (<vec*> (to + j))[0] = evens(evens((<const vec*> four)[0], (<const vec*> (four + LANES))[0]),
+                                         evens((<const vec*> (four + 2 * LANES))[0],
+                                               (<const vec*> (four + 3 * LANES))[0]))
             j += LANES
     while j < inside:
         to[j] = row[j * step]

@@ -33,11 +33,11 @@ cdef inline Py_ssize_t channel_rows(Py_ssize_t vectors) noexcept nogil:
 
 cdef inline Py_ssize_t patch_rows(Py_ssize_t vectors, Py_ssize_t pixels) noexcept nogil:
     # The same for some pixels: if there are enough registers that fewer rows still keep the multipliers busy, as many as
-    # leave the fewest of a last tile empty. 49 pixels are seven times seven.
+    # take least time together, half a row for each tile. 49 pixels are seven times seven.
     cdef Py_ssize_t most = channel_rows(vectors), best = most, R
     if vectors == 3 and ROWS == 8:
         for R in range(most - 1, LEAST_ROWS - 1, -1):
-            if ceil_div(pixels, R) * R < ceil_div(pixels, best) * best:
+            if ceil_div(pixels, R) * (2 * R + 1) < ceil_div(pixels, best) * (2 * best + 1):
                 best = R
     return best
 
