@@ -3,11 +3,6 @@
     python -m bench.choice --threads 1 --count 200
     python -m bench.choice --threads 1 --layers lines
     python -m bench.choice --threads 1 --layers strides
-    python -m bench.choice --threads 1 --layers fives
-    python -m bench.choice --threads 1 --layers fives
-    python -m bench.choice --threads 1 --layers fives
-    python -m bench.choice --threads 1 --layers fives
-    python -m bench.choice --threads 1 --layers fives
     python -m bench.choice --threads 1 --layers kernels
     python -m bench.choice --threads 2 --dtype float64 --output choice.json
 
