@@ -3,7 +3,7 @@
 from libc.math cimport INFINITY
 
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
-from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_depthwise, is_merged,
+from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_depthwise, is_far, is_merged,
                    is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
 from runs cimport LONG_RUN, MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
@@ -76,11 +76,6 @@ cdef inline double choose_skips(Sum* s, Py_ssize_t n) noexcept nogil:
                 if work < bar:
                     s.skip_v, s.skip_h, best, bar = least[i], least[j], work, work
     return best
-
-
-cdef inline bint is_far(const Sum* s) noexcept nogil:
-    # Whether the weights are too many for a second-level cache.
-    return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) >= 1024 * 1024
 
 
 cdef inline double far_bands(const Sum* s, double sources) noexcept nogil:

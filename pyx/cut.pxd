@@ -3,7 +3,7 @@
 
 from geometry cimport ceil_div, larger, positions, smaller, span
 from plan cimport (COPY_BYTES, MAX_PIXELS, PLANE_BYTES, SEVERAL, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIXELS, STRIP_SUMS,
-                   Sum, is_merged, sums_by_chunks)
+                   Sum, is_far, is_merged, sums_by_chunks)
 from plane cimport needs_copy, read_source, shape_planes
 from tile cimport CHANNELS, PIXELS
 from vector cimport LANES, PANEL, ROWS, STRIP, real
@@ -34,25 +34,34 @@ cdef inline Py_ssize_t taps_together(const Sum* s) noexcept nogil:
     return s.v.taps * s.h.taps // larger(s.v.passes * s.h.passes, 1)
 
 
+cdef inline Py_ssize_t readers(const Sum* s) noexcept nogil:
+    # CHANNELS: how many of them read a number of the source, about.
+    return ceil_div(taps_together(s), larger(s.v.pace * s.h.pace, 1))
+
+
+cdef inline bint takes_long(const Sum* s) noexcept nogil:
+    # CHANNELS: whether a block of weights takes so long that pixels may come from the third level every time: they
+    # serve several taps, or the weights do so too, and had better meet as many pixels as a task can have.
+    return readers(s) >= SEVERAL or (taps_together(s) >= SEVERAL and is_far(s))
+
+
 cdef inline bint gathers_source(const Sum* s) noexcept nogil:
     # CHANNELS: whether a tile reads from more pages than a first-level TLB holds, often enough (for each block of
     # channels in each pass) to pay for a copy that lies closer together. A chunk of several taps reads fewer channels.
-    return (s.lanes == CHANNELS and taps_together(s) < SEVERAL and s.c >= 64
+    return (s.lanes == CHANNELS and not takes_long(s) and s.c >= 64
             and s.v.source * s.h.source * <Py_ssize_t> sizeof(real) > 2 * 4096
-            and s.v.passes * s.h.passes * s.vectors >= 16)
+            and s.v.passes * s.h.passes * s.vectors >= 8)
 
 
 cdef inline Py_ssize_t source_budget(const Sum* s) noexcept nogil:
-    # CHANNELS: positions of all channels in a task. Of few taps they should stay in a second-level cache between two
-    # blocks of weights. Of several, each block takes so long that they may come from the third level every time; the
-    # weights, which do so too where they are many, had better meet as many pixels as a task can have.
+    # CHANNELS: positions of all channels in a task. They should stay in a second-level cache between two blocks of
+    # weights, unless these take long.
     cdef Py_ssize_t bytes = <Py_ssize_t> sizeof(real) * larger(s.c, 1)
-    cdef Py_ssize_t taps = taps_together(s)
     if gathers_source(s) or needs_copy(&s.v, &s.h, s.skip_v == 1, s.skip_h == 1):
-        return (COPY_BYTES if taps >= SEVERAL else PLANE_BYTES) // bytes
-    if taps >= SEVERAL:
+        return (COPY_BYTES if takes_long(s) else PLANE_BYTES) // bytes
+    if takes_long(s):
         return MAX_PIXELS * span(&s.v, s.v.source) * span(&s.h, s.h.source)
-    return SOURCE_BYTES * larger(taps, 1) // bytes
+    return SOURCE_BYTES * larger(readers(s), 1) // bytes
 
 
 cdef inline Py_ssize_t most_pixels(const Sum* s) noexcept nogil:

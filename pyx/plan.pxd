@@ -197,6 +197,11 @@ cdef inline Py_ssize_t phase_run(const Sum* s) noexcept nogil:
     return s.v.phases * s.h.phases if s.weight_m > s.v.phases * s.h.phases else s.m
 
 
+cdef inline bint is_far(const Sum* s) noexcept nogil:
+    # Whether the weights are too many for a second-level cache.
+    return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) >= 1024 * 1024
+
+
 cdef inline bint packs_kernels(const Sum* s) noexcept nogil:
     # Whether the kernels of channels m follow each other, as they do in an input gradient, and are not too large.
     return not is_merged(s) and s.weight_m < s.weight_c and 1 < s.weight_m <= MOST_TAPS

@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from geometry cimport ceil_div, larger, smaller
 from panel cimport pack_panel, transpose
-from vector cimport LANES, MAX_LANES, PANEL, held, real, splat, vec
+from vector cimport LANES, MAX_LANES, PANEL, fetch, held, real, splat, vec
 from winograd_fives cimport transform_five_weights
 from winograd_matrices cimport OUTPUTS, SPAN, at, line_of_data, line_of_weight, put, transform_data, transform_weight
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_weights
@@ -19,6 +19,9 @@ from winograd_strided cimport STRIDED_SPAN, STRIDED_WEIGHTS, transform_strided_d
 from winograd_sum cimport (COLUMN, FIVE, PARITIES, PHASES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut,
                            first_column_of_cut, first_row_of_cut, first_target, is_small, rows_of_cut)
 from workspace cimport Carver, carve
+
+cdef enum:
+    KERNELS_AHEAD = 8       # whose taps, where they come packed, are on their way while a kernel is transformed
 
 cdef struct Window:
     # The part of the source that a block of tiles reads, and where its rows and columns of tiles are.
@@ -298,6 +301,8 @@ cdef inline void transform_weights(real* u, const Winograd* w, Py_ssize_t phase,
         return
     for _ in range(count):
         if w.form >= SQUARE:
+            for cut in range(w.taps):
+                fetch(g - w.first_tap + (KERNELS_AHEAD * w.taps + cut) * LANES)
             transform_weight(u, w.u_point, g, step)
         else:
             # (Held, lest products that both share be made before the branch, and rounded there.)
