@@ -3,8 +3,8 @@
 from libc.math cimport INFINITY
 
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
-from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_depthwise, is_far, is_merged,
-                   is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
+from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_depthwise, is_far,
+                   is_merged, is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
 from runs cimport LONG_RUN, MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
 from tiles cimport patch_rows

@@ -32,8 +32,8 @@ cdef inline Py_ssize_t channel_rows(Py_ssize_t vectors) noexcept nogil:
 
 
 cdef inline Py_ssize_t patch_rows(Py_ssize_t vectors, Py_ssize_t pixels) noexcept nogil:
-    # The same for some pixels: if there are enough registers that fewer rows still keep the multipliers busy, as many as
-    # take least time together, half a row for each tile. 49 pixels are seven times seven.
+    # The same for some pixels. With so many registers that fewer rows still keep the multipliers busy, as many as take
+    # least time together, half a row for each tile: 49 pixels are seven times seven.
     cdef Py_ssize_t most = channel_rows(vectors), best = most, R
     if vectors == 3 and ROWS == 8:
         for R in range(most - 1, LEAST_ROWS - 1, -1):

@@ -11,7 +11,7 @@
 # Loops over lines end at a variable, as in winograd_phases.pxd.
 
 from vector cimport LANES, real, vec
-from winograd_matrices cimport SPAN, at, point_p, point_q, put
+from winograd_matrices cimport SPAN, at, point_p, point_q, put, put_line
 
 cdef extern from *:
     """
@@ -77,11 +77,9 @@ cdef inline void transform_five_output(real* y, Py_ssize_t row, const real* m, P
     # y = A' m A + bias, 2x2 from 6x6, rows of y `row` apart; the squares of A' m A are added to doubt
     cdef vec between[FIVE_OUTPUTS * SPAN]
     cdef vec line[FIVE_OUTPUTS]
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
     for i in range(span):
         line_of_five_output(between + FIVE_OUTPUTS * i, m + i * step, SPAN * step)
     for i in range(FIVE_OUTPUTS):
         line_of_five_output(line, <const real*> (between + i), FIVE_OUTPUTS * LANES)
-        for j in range(FIVE_OUTPUTS):
-            put(y + i * row, LANES, j, line[j] + bias)
-            doubt[j] = doubt[j] + line[j] * line[j]
+        put_line(y + i * row, LANES, line, FIVE_OUTPUTS, bias, doubt)

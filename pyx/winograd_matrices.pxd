@@ -22,8 +22,9 @@
 #     forward, input gradient      target = A' [(G weight G') * (B' source B)] A
 #     weight gradient              dw = G' [sum over tiles of (B' x B) * (A dy A')] G
 #
-# Below, line_of_... is one matrix times one vector, in lanes. In two dimensions, two lines that share work are computed
-# for all columns and stay in registers, until the matrix is applied along them: B' d B is three such pairs of lines.
+# Below, line_of_... is one matrix times one vector, in lanes, and line_of_..._at the same from memory. In two
+# dimensions, two lines that share work are computed for all columns and stay in registers, until the matrix is applied
+# along them: B' d B is three such pairs of lines. Transforms of other files are a line both_ways().
 
 from vector cimport LANES, MAX_LANES, real, vec
 
@@ -64,6 +65,30 @@ cdef inline void put(real* line, Py_ssize_t step, Py_ssize_t i, vec a) noexcept 
     (<vec*> (line + i * step))[0] = a
 
 
+ctypedef void (*line_t)(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t step) noexcept nogil
+
+
+cdef inline void both_ways(line_t line, Py_ssize_t taken, Py_ssize_t made, real* t, Py_ssize_t t_line,
+                           Py_ssize_t t_step, const real* d, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    # t (made, made) from d (taken, taken): a line down all columns of d, then along what came of it. `line` is known
+    # where this is called, and inlined; the numbers had better not be, lest all lines be unrolled.
+    cdef real between[POINTS * MAX_LANES]
+    cdef Py_ssize_t i
+    for i in range(taken):
+        line(between + i * LANES, taken * LANES, d + i * column, row)
+    for i in range(made):
+        line(t + i * t_line, t_step, between + i * taken * LANES, LANES)
+
+
+cdef inline void put_line(real* y, Py_ssize_t step, const vec* line, Py_ssize_t count, vec bias,
+                          vec* doubt) noexcept nogil:
+    # A line of outputs, and bias, to numbers of y `step` apart; the squares of the line are added to doubt.
+    cdef Py_ssize_t i
+    for i in range(count):
+        put(y, step, i, line[i] + bias)
+        doubt[i % OUTPUTS] = doubt[i % OUTPUTS] + line[i] * line[i]
+
+
 cdef enum Pair:
     # Of lines: of the points 0 and infinity, of +-p, of +-q.
     ENDS
@@ -82,6 +107,11 @@ cdef inline void line_of_data(real* t, Py_ssize_t step, vec d0, vec d1, vec d2, 
     put(t, step, 3, even + odd)
     put(t, step, 4, even - odd)
     put(t, step, 5, d5 - square_sum * d3 + square_product * d1)
+
+
+cdef inline void line_of_data_at(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t step) noexcept nogil:
+    line_of_data(t, t_step, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3), at(d, step, 4),
+                 at(d, step, 5))
 
 
 cdef inline vec even_of_data(Pair pair, const real* d, Py_ssize_t step) noexcept nogil:
@@ -180,6 +210,12 @@ cdef inline void line_of_output(real* y, Py_ssize_t step, vec m0, vec m1, vec m2
     doubt[3] = doubt[3] + y3 * y3
 
 
+cdef inline void line_of_output_at(real* y, Py_ssize_t y_step, const real* m, Py_ssize_t step, vec bias,
+                                   vec* doubt) noexcept nogil:
+    line_of_output(y, y_step, at(m, step, 0), at(m, step, 1), at(m, step, 2), at(m, step, 3), at(m, step, 4),
+                   at(m, step, 5), bias, doubt)
+
+
 cdef inline void transform_output(real* y, Py_ssize_t row, const real* m, Py_ssize_t step, vec bias,
                                   vec* doubt) noexcept nogil:
     # y = A' m A + bias, 4x4 from 6x6, rows of y `row` apart; two lines at a time
@@ -224,6 +260,10 @@ cdef inline void line_of_gradient(real* t, Py_ssize_t step, vec y0, vec y1, vec 
     put(t, step, 5, y3)
 
 
+cdef inline void line_of_gradient_at(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t step) noexcept nogil:
+    line_of_gradient(t, t_step, at(dy, step, 0), at(dy, step, 1), at(dy, step, 2), at(dy, step, 3))
+
+
 cdef inline vec even_of_gradient(Pair pair, const real* dy, Py_ssize_t step) noexcept nogil:
     return at(dy, step, 0) + (square_p if pair == INNER else square_q) * at(dy, step, 2)
 
@@ -246,11 +286,10 @@ cdef inline void pair_of_gradient(Pair pair, real* t, Py_ssize_t t_line, Py_ssiz
 
 cdef inline void transform_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t row) noexcept nogil:
     # t = A dy A', 6x6 from 4x4
-    line_of_gradient(t, t_step, at(dy, LANES, 0), at(dy, LANES, 1), at(dy, LANES, 2), at(dy, LANES, 3))
+    line_of_gradient_at(t, t_step, dy, LANES)
     pair_of_gradient(INNER, t + 6 * t_step, 6 * t_step, t_step, dy, row)
     pair_of_gradient(OUTER, t + 18 * t_step, 6 * t_step, t_step, dy, row)
-    dy += 3 * row
-    line_of_gradient(t + 30 * t_step, t_step, at(dy, LANES, 0), at(dy, LANES, 1), at(dy, LANES, 2), at(dy, LANES, 3))
+    line_of_gradient_at(t + 30 * t_step, t_step, dy + 3 * row, LANES)
 
 
 cdef inline void line_of_weight_gradient(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step) noexcept nogil:

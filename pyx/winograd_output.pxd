@@ -4,14 +4,15 @@ from geometry cimport ceil_div, smaller
 from panel cimport transpose
 from vector cimport LANES, LARGEST, MAX_LANES, real, splat, store_lanes, vec
 from winograd_fives cimport FIVE_OUTPUTS, transform_five_output
-from winograd_matrices cimport OUTPUTS, SPAN, at, line_of_output, transform_output
+from winograd_matrices cimport OUTPUTS, SPAN, line_of_output_at, transform_output
 from winograd_phases cimport PHASE_POINTS, transform_phase_output
 from winograd_plan cimport panel_start
 from winograd_small cimport SMALL, transform_small_output
 from winograd_spaced cimport transform_spaced_output
 from winograd_strided cimport STRIDED_SPAN, transform_strided_output
 from winograd_sum cimport COLUMN, FIVE, PARITIES, PHASES, SQUARE, STRIDED, Winograd, first_target, is_small
-from winograd_transform cimport Loom, Window, tiles_at_once, window_of
+from winograd_transform cimport Loom, tiles_at_once
+from winograd_window cimport Window, window_of
 
 
 cdef inline void store_pixels(real* target, Py_ssize_t channel, Py_ssize_t channels, const real* pixels,
@@ -72,8 +73,7 @@ cdef inline void transform_tiles(real* pixels, Py_ssize_t pitch, const Winograd*
                                         w.points // SPAN, w.high)
                 m += width
                 continue
-            line_of_output(pixels + i * LANES, step, at(m, w.m_point, 0), at(m, w.m_point, 1), at(m, w.m_point, 2),
-                           at(m, w.m_point, 3), at(m, w.m_point, 4), at(m, w.m_point, 5), bias, doubt)
+            line_of_output_at(pixels + i * LANES, step, m, w.m_point, bias, doubt)
             m += width
         pixels += w.wide * w.apart * LANES
 

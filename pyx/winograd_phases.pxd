@@ -12,8 +12,8 @@
 # The functions are given PHASE_SPAN and OUTPUTS as variables, lest loops over lines be unrolled: they took three times
 # the code, and no less time.
 
-from vector cimport LANES, MAX_LANES, real, vec
-from winograd_matrices cimport OUTPUTS, at, put
+from vector cimport LANES, real, vec
+from winograd_matrices cimport OUTPUTS, at, both_ways, put, put_line
 
 cdef extern from *:
     """
@@ -57,12 +57,7 @@ cdef inline void line_of_phase_data(real* t, Py_ssize_t t_step, const real* d, P
 cdef inline void transform_phase_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t row, Py_ssize_t column,
                                       Py_ssize_t span) noexcept nogil:
     # t = B' d B, 5x5 from 5x5, numbers of d `row` and `column` apart
-    cdef real between[PHASE_POINTS * MAX_LANES]
-    cdef Py_ssize_t i
-    for i in range(span):
-        line_of_phase_data(between + i * LANES, PHASE_SPAN * LANES, d + i * column, row)
-    for i in range(span):
-        line_of_phase_data(t + i * PHASE_SPAN * t_step, t_step, between + i * PHASE_SPAN * LANES, LANES)
+    both_ways(line_of_phase_data, span, span, t, span * t_step, t_step, d, row, column)
 
 
 cdef inline void line_of_phase_weight(real* u, Py_ssize_t u_step, vec g0, vec g1) noexcept nogil:
@@ -104,14 +99,12 @@ cdef inline void transform_phase_output(real* y, Py_ssize_t row, Py_ssize_t colu
     # y = A' m A + bias, 4x4 from 5x5, numbers of y `row` and `column` apart; the squares of A' m A are added to doubt
     cdef vec between[OUTPUTS * PHASE_SPAN]
     cdef vec line[OUTPUTS]
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
     for i in range(span):
         line_of_phase_output(between + OUTPUTS * i, m + i * step, PHASE_SPAN * step)
     for i in range(outputs):
         line_of_phase_output(line, <const real*> (between + i), OUTPUTS * LANES)
-        for j in range(OUTPUTS):
-            put(y + i * row, column, j, line[j] + bias)
-            doubt[j] = doubt[j] + line[j] * line[j]
+        put_line(y + i * row, column, line, OUTPUTS, bias, doubt)
 
 
 cdef inline void line_of_phase_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t step) noexcept nogil:
@@ -129,12 +122,7 @@ cdef inline void line_of_phase_gradient(real* t, Py_ssize_t t_step, const real* 
 cdef inline void transform_phase_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t row,
                                           Py_ssize_t outputs, Py_ssize_t span) noexcept nogil:
     # t = A dy A', 5x5 from 4x4, rows of dy `row` apart
-    cdef real between[OUTPUTS * PHASE_SPAN * MAX_LANES]
-    cdef Py_ssize_t i
-    for i in range(outputs):
-        line_of_phase_gradient(between + i * LANES, OUTPUTS * LANES, dy + i * LANES, row)
-    for i in range(span):
-        line_of_phase_gradient(t + i * PHASE_SPAN * t_step, t_step, between + i * OUTPUTS * LANES, LANES)
+    both_ways(line_of_phase_gradient, outputs, span, t, span * t_step, t_step, dy, row, LANES)
 
 
 cdef inline void line_of_phase_weight_gradient(real* dw, Py_ssize_t dw_step, const real* s,
@@ -148,9 +136,4 @@ cdef inline void line_of_phase_weight_gradient(real* dw, Py_ssize_t dw_step, con
 cdef inline void transform_phase_sums(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step,
                                       Py_ssize_t span) noexcept nogil:
     # dw, every other row and column of a 4x4 kernel, from 5x5
-    cdef real between[2 * PHASE_SPAN * MAX_LANES]
-    cdef Py_ssize_t i
-    for i in range(span):
-        line_of_phase_weight_gradient(between + i * LANES, PHASE_SPAN * LANES, s + i * step, PHASE_SPAN * step)
-    for i in range(2):
-        line_of_phase_weight_gradient(dw + 8 * i * dw_step, 2 * dw_step, between + i * PHASE_SPAN * LANES, LANES)
+    both_ways(line_of_phase_weight_gradient, span, 2, dw, 8 * dw_step, 2 * dw_step, s, span * step, step)

@@ -17,8 +17,9 @@ from winograd_plan cimport panel_start
 from winograd_product cimport half_product_of, product_of
 from winograd_small cimport multiply_small
 from winograd_sum cimport CHAIN, Winograd, is_few, is_small, weight_of_point
-from winograd_transform cimport (Loom, Window, carve_loom, clear_tiles, transform_source, transform_weights,
-                                 transpose_weights, window_of)
+from winograd_transform cimport (Loom, carve_loom, clear_tiles, transform_source, transform_weights,
+                                 transpose_weights)
+from winograd_window cimport Window, window_of
 from workspace cimport Carver, carve
 
 cdef struct Hand:

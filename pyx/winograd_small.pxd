@@ -14,7 +14,7 @@
 # flipped kernel has the points 0 and infinity exchanged: for it, they are exchanged in V and M.
 
 from vector cimport LANES, MAX_LANES, fetch, real, splat, vec
-from winograd_matrices cimport at, put
+from winograd_matrices cimport at, put, put_line
 
 cdef enum:
     SMALL = 2               # targets of a tile along either axis
@@ -66,14 +66,12 @@ cdef inline void transform_small_output(real* y, Py_ssize_t row, const real* m, 
     # y = A' m A + bias, 2x2 from 4x4, rows of y `row` apart; the squares of A' m A are added to doubt
     cdef vec between[SMALL * SMALL_SPAN]
     cdef vec line[SMALL]
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
     for i in range(SMALL_SPAN):
         line_of_small_output(between + SMALL * i, m + i * step, SMALL_SPAN * step, end)
     for i in range(SMALL):
         line_of_small_output(line, <const real*> (between + i), SMALL * LANES, end)
-        for j in range(SMALL):
-            put(y + i * row, LANES, j, line[j] + bias)
-            doubt[j] = doubt[j] + line[j] * line[j]
+        put_line(y + i * row, LANES, line, SMALL, bias, doubt)
 
 
 cdef inline void products_of_pair(Taps taps, Py_ssize_t depth, const Py_ssize_t* v_at, const real* v,

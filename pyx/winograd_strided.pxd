@@ -15,7 +15,7 @@
 
 from geometry cimport smaller
 from vector cimport LANES, MAX_LANES, real, vec
-from winograd_matrices cimport OUTPUTS, at, put
+from winograd_matrices cimport OUTPUTS, at, both_ways, put, put_line
 from winograd_phases cimport (PHASE_SPAN, line_of_phase_data, line_of_phase_gradient, line_of_phase_output,
                               line_of_phase_weight, line_of_phase_weight_gradient)
 
@@ -112,14 +112,12 @@ cdef inline void transform_strided_output(real* y, Py_ssize_t row, const real* m
     cdef vec between[2 * OUTPUTS * STRIDED_SPAN]
     cdef vec line[2 * OUTPUTS]
     cdef bint spread = targets > OUTPUTS
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
     for i in range(span):
         line_of_strided_output(between + 2 * OUTPUTS * i, m + i * step, STRIDED_SPAN * step, spread, down)
     for i in range(targets):
         line_of_strided_output(line, <const real*> (between + i), 2 * OUTPUTS * LANES, spread, across)
-        for j in range(targets):
-            put(y + i * row, LANES, j, line[j] + bias)
-            doubt[j % OUTPUTS] = doubt[j % OUTPUTS] + line[j] * line[j]
+        put_line(y + i * row, LANES, line, targets, bias, doubt)
 
 
 cdef inline void line_of_strided_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t step) noexcept nogil:
@@ -133,12 +131,7 @@ cdef inline void line_of_strided_gradient(real* t, Py_ssize_t t_step, const real
 cdef inline void transform_strided_gradient(real* t, Py_ssize_t t_step, const real* dy, Py_ssize_t row,
                                             Py_ssize_t outputs, Py_ssize_t span) noexcept nogil:
     # t (9, 9) from 4x4, rows of dy `row` apart
-    cdef real between[OUTPUTS * STRIDED_SPAN * MAX_LANES]
-    cdef Py_ssize_t i
-    for i in range(outputs):
-        line_of_strided_gradient(between + i * LANES, OUTPUTS * LANES, dy + i * LANES, row)
-    for i in range(span):
-        line_of_strided_gradient(t + i * STRIDED_SPAN * t_step, t_step, between + i * OUTPUTS * LANES, LANES)
+    both_ways(line_of_strided_gradient, outputs, span, t, span * t_step, t_step, dy, row, LANES)
 
 
 cdef inline void line_of_strided_weight_gradient(real* dw, Py_ssize_t dw_step, const real* s,
@@ -151,10 +144,4 @@ cdef inline void line_of_strided_weight_gradient(real* dw, Py_ssize_t dw_step, c
 cdef inline void transform_strided_sums(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step,
                                         Py_ssize_t lines) noexcept nogil:
     # dw (3, 3) from 6x6
-    cdef real between[3 * STRIDED_WEIGHTS * MAX_LANES]
-    cdef Py_ssize_t i
-    for i in range(lines):
-        line_of_strided_weight_gradient(between + i * LANES, STRIDED_WEIGHTS * LANES, s + i * step,
-                                        STRIDED_WEIGHTS * step)
-    for i in range(3):
-        line_of_strided_weight_gradient(dw + 3 * i * dw_step, dw_step, between + i * STRIDED_WEIGHTS * LANES, LANES)
+    both_ways(line_of_strided_weight_gradient, lines, 3, dw, 3 * dw_step, dw_step, s, lines * step, step)

@@ -1,36 +1,27 @@
 # The way into Winograd's algorithm: source to V, weights to U. (winograd_output.pxd has the way out.)
 #
-# Channels are in the lanes. A piece of the source is transposed on its way in (panel.pxd), and a row of outputs on its
-# way out; between the two every transform is plain arithmetic on whole vectors, whatever the size of the picture, and
-# tiles need no more padding than that of their last row and column. (With tiles in the lanes nothing is transposed, but
-# rows are split into four phases, small pictures leave lanes empty, and 36 sums of one tile lie far apart.)
-
-from libc.string cimport memset
+# Channels are in the lanes. A piece of the source is transposed on its way in (winograd_window.pxd), and a row of
+# outputs on its way out; between the two every transform is plain arithmetic on whole vectors, whatever the size of the
+# picture, and tiles need no more padding than that of their last row and column. (With tiles in the lanes nothing is
+# transposed, but rows are split into four phases, small pictures leave lanes empty, and 36 sums of one tile lie far
+# apart.)
 
 from geometry cimport ceil_div, larger, smaller
-from panel cimport pack_panel, transpose
-from vector cimport LANES, MAX_LANES, PANEL, fetch, held, real, splat, vec
+from panel cimport pack_panel
+from vector cimport LANES, PANEL, fetch, held, real, splat, vec
 from winograd_fives cimport transform_five_weights
-from winograd_matrices cimport OUTPUTS, SPAN, at, line_of_data, line_of_weight, put, transform_data, transform_weight
+from winograd_matrices cimport OUTPUTS, SPAN, at, line_of_data_at, line_of_weight, put, transform_data, transform_weight
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_weights
 from winograd_small cimport transform_small_data
 from winograd_spaced cimport transform_spaced_data
 from winograd_strided cimport STRIDED_SPAN, STRIDED_WEIGHTS, transform_strided_data, transform_strided_weights
 from winograd_sum cimport (COLUMN, FIVE, PARITIES, PHASES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut,
                            first_column_of_cut, first_row_of_cut, first_target, is_small, rows_of_cut)
+from winograd_window cimport Window, open_rows, window_of
 from workspace cimport Carver, carve
 
 cdef enum:
     KERNELS_AHEAD = 8       # whose taps, where they come packed, are on their way while a kernel is transformed
-
-cdef struct Window:
-    # The part of the source that a block of tiles reads, and where its rows and columns of tiles are.
-    Py_ssize_t row, rows            # of tiles, through all images
-    Py_ssize_t column, columns      # of tiles
-    Py_ssize_t tiles
-    Py_ssize_t first, inside        # source columns
-    Py_ssize_t before               # columns of padding left of them
-    Py_ssize_t width                # with padding
 
 cdef struct Loom:
     # Scratch memory of a thread.
@@ -52,103 +43,6 @@ cdef inline void carve_loom(Loom* k, const Winograd* w, Carver* carver) noexcept
     k.plane = <real*> carve(carver, larger(rows * columns, outputs) * LANES, sizeof(real))
     k.taps = <real*> carve(carver, w.kernels * w.taps * PANEL * LANES, sizeof(real))
     k.tap_at = <Py_ssize_t*> carve(carver, w.kernels * w.taps, sizeof(Py_ssize_t))
-
-
-cdef inline void look(Window* b, Py_ssize_t start, Py_ssize_t width, Py_ssize_t source_w) noexcept nogil:
-    # At `width` columns from source column `start` on, some of which may not exist.
-    b.width = width
-    b.first = smaller(larger(start, 0), source_w)
-    b.inside = larger(smaller(start + width, source_w) - b.first, 0)
-    b.before = smaller(b.first - start, width)
-
-
-cdef inline Py_ssize_t first_row(const Winograd* w, Py_ssize_t band) noexcept nogil:
-    # Of tiles, through all images.
-    cdef Py_ssize_t rows = w.n * w.down
-    return band * rows // w.row_bands if w.even else smaller(band * w.rows, rows)
-
-
-cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil:
-    cdef Window b
-    cdef Py_ssize_t band = block // w.column_bands
-    b.row, b.column = first_row(w, band), block % w.column_bands * w.columns
-    b.rows, b.columns = first_row(w, band + 1) - b.row, smaller(w.columns, w.across - b.column)
-    b.tiles = b.rows * b.columns
-    look(&b, b.column * w.step_across - w.left, b.columns * w.step_across + w.overlap_across * w.apart, w.source_w)
-    return b
-
-
-cdef inline void transpose_run(real* to, Py_ssize_t x, const Window* b, const real* source, Py_ssize_t channel,
-                               Py_ssize_t channels, Py_ssize_t count) noexcept nogil:
-    # The next `count` numbers of the source, from column x of the window on, go from row to row of the plane, past the
-    # padding: to[i, lane] = source[lane, i], channels `channel` apart. Lanes beyond `channels` hold some number of the
-    # last one.
-    cdef vec a[MAX_LANES]
-    cdef Py_ssize_t i, lane, gap = (b.width - b.inside) * LANES
-    while count >= LANES:
-        for lane in range(LANES):
-            a[lane] = (<const vec*> (source + smaller(lane, channels - 1) * channel))[0]
-        transpose(a)
-        if x + LANES <= b.inside:
-            for i in range(LANES):
-                put(to, LANES, i, a[i])
-            to += LANES * LANES
-            x += LANES
-        else:
-            for i in range(LANES):
-                if x == b.inside:
-                    to += gap
-                    x = 0
-                put(to, LANES, 0, a[i])
-                to += LANES
-                x += 1
-        source += LANES
-        count -= LANES
-    for i in range(count):
-        if x == b.inside:
-            to += gap
-            x = 0
-        for lane in range(LANES):
-            to[lane] = source[smaller(lane, channels - 1) * channel + i]
-        to += LANES
-        x += 1
-
-
-cdef inline void open_neighbours(real* plane, const Window* b, const real* source, Py_ssize_t source_h,
-                                 Py_ssize_t source_w, Py_ssize_t channels, Py_ssize_t y,
-                                 Py_ssize_t end) noexcept nogil:
-    # plane[i] = what the window sees of source row y + i, with zeros where there is no such row or column.
-    cdef Py_ssize_t row = b.width * LANES, area = source_h * source_w, inside, i
-    while y < end and (y < 0 or y >= source_h or b.inside == 0):
-        memset(plane, 0, row * sizeof(real))
-        plane += row
-        y += 1
-    inside = smaller(end, source_h)
-    for i in range(inside - y):
-        memset(plane + i * row, 0, b.before * LANES * sizeof(real))
-        memset(plane + i * row + (b.before + b.inside) * LANES, 0,
-               (b.width - b.before - b.inside) * LANES * sizeof(real))
-    plane += b.before * LANES
-    if b.inside == source_w and y < inside:
-        transpose_run(plane, 0, b, source + y * source_w, area, channels, (inside - y) * source_w)
-        plane += (inside - y) * row
-        y = inside
-    while y < inside:
-        transpose_run(plane, 0, b, source + y * source_w + b.first, area, channels, b.inside)
-        plane += row
-        y += 1
-    if y < end:
-        memset(plane - b.before * LANES, 0, (end - y) * row * sizeof(real))
-
-
-cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_ssize_t source_h, Py_ssize_t source_w,
-                           Py_ssize_t channels, Py_ssize_t y, Py_ssize_t apart, Py_ssize_t count) noexcept nogil:
-    # The same of `count` rows from y on, `apart` from each other.
-    cdef Py_ssize_t together = count if apart == 1 else 1, i = 0
-    while i < count:
-        open_neighbours(plane + i * b.width * LANES, b, source, source_h, source_w, channels, y + i * apart,
-                        y + i * apart + together)
-        i += together
 
 
 cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_ssize_t tile,
@@ -176,8 +70,7 @@ cdef inline void transform_row(real* v, const Winograd* w, const Window* b, Py_s
             elif is_small(w):
                 transform_small_data(to, w.v_point, d, b.width * LANES, 2 if w.flipped else 0)
             elif w.form < SQUARE:
-                line_of_data(to, w.v_point, at(d, step, 0), at(d, step, 1), at(d, step, 2), at(d, step, 3),
-                             at(d, step, 4), at(d, step, 5))
+                line_of_data_at(to, w.v_point, d, step)
             elif w.apart > 1:
                 transform_spaced_data(to, w.v_point, d, b.width * LANES, step, w.points // SPAN)
             else:

@@ -10,7 +10,8 @@ from cython.parallel cimport prange, threadid
 from geometry cimport smaller
 from vector cimport LANES, real
 from winograd_sum cimport Winograd
-from winograd_transform cimport Loom, carve_loom, window_of
+from winograd_transform cimport Loom, carve_loom
+from winograd_window cimport window_of
 from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, add_shares, fill_up, place_taps, store_taps,
                                        transform_dy, transform_sums)
 from workspace cimport Carver, carve

@@ -16,7 +16,7 @@
 from geometry cimport ceil_div, larger, smaller
 from panel cimport unpack_panel
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
-from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient, line_of_weight_gradient, put,
+from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient_at, line_of_weight_gradient, put,
                                 transform_gradient)
 from winograd_phases cimport PHASE_POINTS, transform_phase_gradient, transform_phase_sums
 from winograd_plan cimport most_tiles, panel_start, shape_v, stage_bytes, whole_pieces
@@ -25,7 +25,8 @@ from winograd_spaced cimport transform_spaced_gradient
 from winograd_strided cimport STRIDED_SPAN, transform_strided_gradient, transform_strided_sums
 from winograd_sum cimport (COLUMN, PARITIES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut, first_target, rows_of_cut,
                            sum_of_point, weight_of_point)
-from winograd_transform cimport Loom, Window, clear_tiles, look, open_rows, window_of
+from winograd_transform cimport Loom, clear_tiles
+from winograd_window cimport Window, look, open_rows, window_of
 from workspace cimport Carver, carve
 
 cdef extern from *:
@@ -175,8 +176,7 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
             elif w.form == SQUARE:
                 transform_gradient(to, w.group * width, line, b.width * LANES)
             else:
-                line_of_gradient(to, w.group * width, at(line, step, 0), at(line, step, 1), at(line, step, 2),
-                                 at(line, step, 3))
+                line_of_gradient_at(to, w.group * width, line, step)
             tile += 1
     if filled:
         fill_up(d, w, block, k.d_rows, width, w.sums)

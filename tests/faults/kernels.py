@@ -140,6 +140,25 @@ FAULTS = [
     ),
     Fault(
         "pyx/strip_place.pxd",
+        "smaller(r.positions, strip_start(r, strip + 1)) - p.at",
+        "smaller(r.positions - p.at, 2 * LANES)",
+        "strips of two vectors, three apart",
+    ),
+    Fault(
+        "pyx/tiles.pxd",
+        "= channels_7x3, channels_6x3, channels_5x3",
+        "= channels_6x3, channels_6x3, channels_5x3",
+        "last of seven pixels of a tile left out",
+        isa="avx512",
+    ),
+    Fault(
+        "pyx/plane.pxd",
+        "four = row + 4 * j",
+        "four = row + 2 * j",
+        "planes of a stride of four taken from every other number",
+    ),
+    Fault(
+        "pyx/strip_place.pxd",
         "            p.at -= vectors - p.pixels\n",
         "",
         "strip that moves left stays where it is",

@@ -28,7 +28,7 @@ FAULTS = [
         "rows of a partial tile written beyond the picture",
     ),
     Fault(
-        "pyx/winograd_transform.pxd",
+        "pyx/winograd_window.pxd",
         "        memset(plane - b.before * LANES, 0, (end - y) * row * sizeof(real))",
         "        memset(plane - b.before * LANES, 0, (end - y - 1) * row * sizeof(real))",
         "last row of padding not written",
@@ -124,9 +124,9 @@ FAULTS = [
         "rows of tiles that lie between each other taken one after the other",
     ),
     Fault(
-        "pyx/winograd_spaced.pxd",
-        "        line = d + i * column\n",
-        "        line = d + i * LANES\n",
+        "pyx/winograd_matrices.pxd",
+        "taken * LANES, d + i * column, row)",
+        "taken * LANES, d + i * LANES, row)",
         "columns between the numbers of a dilated tile read",
     ),
     Fault(
