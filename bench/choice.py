@@ -99,7 +99,7 @@ def calls(g: Geometry, dtype: np.dtype[Any], threads: int) -> Iterator[tuple[str
     direct, winograd, small = _kernels.convolution[dtype], _kernels.winograd[dtype], _winograd.small(dtype)
     for which, result in zip(PASSES, results, strict=True):
         able = {"direct": direct}
-        if _winograd.serves(g, which) or _winograd.serves_for_auto(g, which):
+        if any(serves(g, which) for serves in (_winograd.serves, _winograd.serves_strided, _winograd.serves_cut)):
             able["winograd"] = winograd
         if _winograd.serves_small(g, which):
             able["small"] = small

@@ -54,9 +54,11 @@ TABLE = (
     # A quarter of the multiplications, for 3x3 kernels without stride or dilation; half of them, for 1x3 kernels
     # without stride. Where that is less time is measured.
     Row("winograd", _winograd.serves, _winograd.pays, _kernels.winograd),
-    # Nine sixteenths, for 3x3 kernels with a stride of two; two fifths, for 4x4 ones; a quarter and more, for larger
-    # ones without stride. (The name stands for what is transformed as a whole, and without stride.)
-    Row("auto", _winograd.serves_for_auto, _winograd.pays, _kernels.winograd),
+    # Nine sixteenths, for 3x3 kernels with a stride of two; two fifths, for 4x4 ones. (The name stands for what is
+    # transformed as a whole, and without stride.)
+    Row("auto", _winograd.serves_strided, _winograd.pays, _kernels.winograd),
+    # A quarter and more, for larger kernels without stride and for any with a dilation: a cut is like more channels.
+    Row("auto", _winograd.serves_cut, _winograd.pays, _kernels.winograd),
     # Serves every geometry, and never writes the windows of a whole picture to memory.
     Row("direct", _always, _whatever, _kernels.convolution),
     # On request only: it first writes the picture kh*kw times over.

@@ -29,18 +29,20 @@ def serves(g: Geometry, which: str) -> bool:
     return (g.kh, g.kw, g.dilation_h, g.dilation_w) == (3, 3, 1, 1)
 
 
-def serves_for_auto(g: Geometry, which: str) -> bool:
-    """The same for 3x3 and 4x4 with a stride of two; and without stride for larger kernels, columns, and any dilation:
-    cut into 3x3, 1x3 or 3x1 taps (but where 5x5 ones have tiles of their own).
+def serves_strided(g: Geometry, which: str) -> bool:
+    """The same for 3x3 and 4x4 kernels with a stride of two, without dilation."""
+    shape = g.kh, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w
+    return not _is_empty(g) and g.kh == g.kw and shape in ((3, 2, 2, 1, 1), (4, 2, 2, 1, 1))
+
+
+def serves_cut(g: Geometry, which: str) -> bool:
+    """The same for kernels without stride that are cut into 3x3, 1x3 or 3x1 taps: larger ones, and columns, and any of
+    them with a dilation (but where 5x5 ones have tiles of their own).
     """
-    if _is_empty(g):
-        return False
-    if (g.stride_h, g.stride_w) == (2, 2):
-        return (g.kh, g.kw) in ((3, 3), (4, 4)) and (g.dilation_h, g.dilation_w) == (1, 1)
-    if (g.stride_h, g.stride_w) != (1, 1) or (g.kh, g.kw) == (1, 1) or serves(g, which) or _has_small(g, which):
+    if _is_empty(g) or (g.stride_h, g.stride_w) != (1, 1) or serves(g, which) or _has_small(g, which):
         return False
     within = g.kw == 1 or g.dilation_w <= MOST_DILATION
-    return within and 2 not in (g.kh, g.kw) and cuts_of(g) <= MOST_CUTS
+    return within and (g.kh, g.kw) != (1, 1) and 2 not in (g.kh, g.kw) and cuts_of(g) <= MOST_CUTS
 
 
 def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:

@@ -153,11 +153,11 @@ def pays_for_lines(s: Sum, packed: bool) -> bool:
     tiles = s.pixels // length * _vectors(length, 4 * apart) * apart
     pairs, products = s.pairs, g.n * _products(s) / 3
     if s.which == "weight_gradient":
-        winograd = (1.0 * pairs * cuts + 23 * s.c_vectors * cuts + 23 * s.m_vectors) * tiles + 6.5 * pairs * cuts + 1300
+        winograd = (0.93 * pairs * cuts + 21 * s.c_vectors * cuts + 21 * s.m_vectors) * tiles + 6 * pairs * cuts + 1200
         direct = 0.39 * pairs * products + (0.3 * s.c + 0.13 * s.m) * s.pixels + 0.8 * pairs * thirds + 400
         return winograd < direct
-    winograd = (0.9 * pairs * cuts + 18 * s.c_vectors * cuts + 12 * s.m_vectors) * tiles
-    winograd += 700 if packed else 17 * pairs * cuts + 1600
+    winograd = (0.82 * pairs * cuts + 16.5 * s.c_vectors * cuts + 11 * s.m_vectors) * tiles
+    winograd += 650 if packed else 15.5 * pairs * cuts + 1500
     direct = 0.4 * s.c * s.m / s.lanes * products + 0.15 * s.c * s.pixels + 600
     return winograd < (direct if packed else direct + 2.3 * pairs * thirds)
 
