@@ -4,7 +4,7 @@ from libc.math cimport INFINITY
 
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
 from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_depthwise, is_far,
-                   is_merged, is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
+                   is_large, is_merged, is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
 from runs cimport LONG_RUN, MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
 from tiles cimport patch_rows
@@ -128,7 +128,7 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
     cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
     cdef double targets = s.target_image / s.groups, sources = s.c * <double> s.v.source * s.h.source
-    cdef double by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES)
+    cdef double by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES), each
     cdef double weights = s.m * s.c * <double> (s.v.taps * s.h.taps)
     # Each load serves m multiply-adds, and most loads cross two cache lines.
     by_pixels *= 2.2 if s.m == 1 else 1.6 if s.m == 2 else 1.1 if s.m == 3 else 1
@@ -150,7 +150,8 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
         by_pixels = strips_cost(s) + 0.3 * targets
     if is_depthwise(s):
         # Tiles of their own, without a copy; strips that pass the end of a row do some outputs twice.
-        by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + 1.3 * s.v.taps * s.h.taps)
+        each = 1.1 if is_large(s.h.taps, s.h.pace) else 1.3
+        by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + each * s.v.taps * s.h.taps)
                            * (1 if s.h.step == 1 else 1.5))
     return by_pixels
 
@@ -196,7 +197,7 @@ cdef inline double groups_cost(const Sum* s) noexcept nogil:
     # with more than one channel loads are rarely near, and weights may not stay in the first-level cache.
     cdef double products = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, 1)
     cdef double outer = s.target_image / s.groups + s.c * <double> s.v.source * s.h.source
-    cdef double each = 1.1, transposed = 0.5
+    cdef double each = 1.3 if s.h.taps > 3 and s.h.spacing == 1 else 1.1, transposed = 0.5
     cdef bint far = s.m * s.c * s.v.taps * s.h.taps * LANES * <Py_ssize_t> sizeof(real) > 24 * 1024
     if s.c > 1:
         each, transposed = 2.2 if far else 1.7, 0.7

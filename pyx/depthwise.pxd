@@ -5,10 +5,9 @@
 #     x (h.source rows of w)   weights (K, K), in the order of the source   y (v.target rows of h.target)
 #
 # Nothing is copied: with only the taps to sum over, a padded copy would cost half as much as the sum. A tile reads the
-# rows of the picture where they are, each vector once for all the outputs that it serves. Rows beyond the picture are
-# one row of zeros; columns beyond it are numbers of the neighbouring rows, cleared by a mask. Only where a tile would
-# read outside the whole array are its rows copied first. With stride 2, vectors are loaded in pairs, and their even and
-# odd lanes serve two taps. The taps of an output are added in the order of the source positions that they read.
+# rows of the picture where they are. Rows beyond the picture are one row of zeros; columns beyond it are numbers of the
+# neighbouring rows, cleared by a mask. Only where a tile would read outside the whole array are its rows copied first.
+# depthwise_tile.pxd has the tiles.
 #
 # Numbers below the normal range are scaled (scaling.pxd) on the way, in bands of rows that the first-level cache holds:
 # what a band reads is multiplied into the thread's memory, and what it wrote, where it is. Two more passes over the
@@ -16,46 +15,19 @@
 
 from libc.string cimport memcpy, memset
 
+from depthwise_tile cimport LOW, TALL, TALLEST, DepthChannel, DepthScratch, depth_tile, window
 from geometry cimport ceil_div, larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
-from scaling cimport scale_block, scale_t
-from vector cimport LANES, evens, fetch, held, keep, lanes_inside, odds, real, splat, store_lanes, vec
+from scaling cimport scale_block
+from vector cimport LANES, ROWS, fetch, lanes_inside, real, vec
 from workspace cimport LINE, Carver, carve
 
 cdef enum:
-    TALL = 7                # rows of a tile
-    LOW = 4                 # of a shorter one, also for the largest kernel, whose weights need registers too
     BEFORE = 32             # numbers before those that are scaled, where a tile may read: whole lines
     SCALED_BYTES = 32 * 1024        # of the rows that a band reads and writes, if they are scaled ...
     SCALED_ROWS = 28        # ... and so many times a number of rows: whole tiles
 
-cdef struct DepthScratch:
-    real* zeros             # a row of the padding
-    real* masks             # [strips at an edge][K][LANES]
-    real* all               # [K][LANES] the mask of no edge
-    real* windows           # [rows of a tile][window] copies of what lies at the ends of the array
-    scale_t scale           # a function of its own, see tile.pxd
-    real* scaled            # [BEFORE + rows of a band + window] rows of the source
-
-cdef struct DepthChannel:
-    # One channel of a task.
-    const real* x
-    const real* ahead       # from here on a tile fetches the rows that follow its own
-    Py_ssize_t height, width
-    Py_ssize_t before, behind       # numbers of the array before x, and from x on
-    Py_ssize_t top, left            # source position of the first target
-    real weights[MAX_DEPTH * MAX_DEPTH]
-    real bias
-    real* y
-    Py_ssize_t rows, columns
-    DepthScratch* scratch
-
 ctypedef void (*depth_channel_t)(const DepthChannel* c) noexcept nogil
-
-
-cdef inline Py_ssize_t window() noexcept nogil:
-    # Numbers that a tile may load from a row.
-    return 2 * LANES + MAX_DEPTH
 
 
 cdef inline Py_ssize_t reach(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
@@ -92,17 +64,28 @@ cdef inline bint scale_rows(const Sum* s, DepthChannel* c) noexcept nogil:
     return finite
 
 
+cdef inline void copy_windows(const DepthChannel* c, Py_ssize_t rows, Py_ssize_t top, Py_ssize_t left) noexcept nogil:
+    cdef Py_ssize_t first = smaller(larger(-left, 0), window()), last = larger(smaller(c.width - left, window()), first)
+    cdef real* to = c.scratch.windows
+    cdef Py_ssize_t y
+    memset(to, 0, rows * window() * sizeof(real))
+    for y in range(top, top + rows):
+        if 0 <= y < c.height:
+            memcpy(to + first, c.x + y * c.width + left + first, (last - first) * sizeof(real))
+        to += window()
+
+
 cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noexcept nogil:
     cdef Py_ssize_t K = s.h.taps, S = s.h.pace, edges = 0, at = 0, column, left, q, columns = positions(&s.h, 0)
     cdef bint backwards = s.paired and s.h.alone
     cdef vec* mask
     k.zeros = <real*> carve(carver, window(), sizeof(real))
-    k.windows = <real*> carve(carver, (2 * TALL + MAX_DEPTH) * window(), sizeof(real))
+    k.windows = <real*> carve(carver, (TALLEST + MAX_DEPTH) * window(), sizeof(real))
     k.scaled = <real*> carve(carver, BEFORE + source_rows(s, scaled_rows(s)) * s.h.source + window(), sizeof(real))
     # At most so many strips reach beyond one end or the other.
     k.masks = <real*> carve(carver, 2 * (MAX_DEPTH // LANES + 2) * K * LANES, sizeof(real))
     k.all = <real*> carve(carver, K * LANES, sizeof(real))
-    k.scale = scale_block
+    k.scale, k.copy = scale_block, copy_windows
     if carver.base == NULL:
         return
     for q in range(window()):
@@ -120,40 +103,6 @@ cdef inline void carve_depth(DepthScratch* k, const Sum* s, Carver* carver) noex
         at += LANES
 
 
-cdef inline void depth_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, const DepthChannel* c, const real* x,
-                            Py_ssize_t pitch, Py_ssize_t top, Py_ssize_t height, const real* masks, real* y,
-                            Py_ssize_t full) noexcept nogil:
-    # R rows of a strip of LANES targets; x is where row `top` of a picture of `height` rows is read first. Of rows from
-    # `full` on, which are narrower, no lanes beyond are stored.  K, the stride S, R and edge are literals
-    cdef vec acc[TALL]
-    cdef vec column, low, high
-    cdef const real* line
-    cdef const real* zeros = c.scratch.zeros
-    cdef Py_ssize_t r, j, q
-    for r in range(R):
-        acc[r] = splat(c.bias)
-    for j in range((R - 1) * S + K):
-        line = x + j * pitch if <size_t> (top + j) < <size_t> height else zeros
-        for q in range(K):
-            if S == 1:
-                column = (<const vec*> (line + q))[0]
-            elif q % 2 == 0:
-                low, high = held((<const vec*> (line + q))[0]), held((<const vec*> (line + q + LANES))[0])
-                column = evens(low, high)
-            else:
-                column = odds(low, high)
-            if edge:
-                column = keep(column, (<const vec*> (masks + q * LANES))[0])
-            for r in range(R):
-                if 0 <= j - r * S < K:
-                    acc[r] = acc[r] + c.weights[(j - r * S) * K + q] * column
-    for r in range(R):
-        if r < full:
-            (<vec*> (y + r * c.columns))[0] = acc[r]
-        else:
-            store_lanes(y + r * c.columns, acc[r], c.columns)
-
-
 cdef inline void fetch_rows(const real* first, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t S) noexcept nogil:
     # What a strip of the next tile reads (S is a literal), or whatever lies there: no prefetcher follows so many rows.
     # (Where a vector is a cache line; it was not measured elsewhere.)
@@ -164,17 +113,6 @@ cdef inline void fetch_rows(const real* first, Py_ssize_t pitch, Py_ssize_t rows
         for q in range(S):
             fetch(first + q * LANES)
         first += pitch
-
-
-cdef inline void copy_windows(const DepthChannel* c, Py_ssize_t rows, Py_ssize_t top, Py_ssize_t left) noexcept nogil:
-    cdef Py_ssize_t first = smaller(larger(-left, 0), window()), last = larger(smaller(c.width - left, window()), first)
-    cdef real* to = c.scratch.windows
-    cdef Py_ssize_t y
-    memset(to, 0, rows * window() * sizeof(real))
-    for y in range(top, top + rows):
-        if 0 <= y < c.height:
-            memcpy(to + first, c.x + y * c.width + left + first, (last - first) * sizeof(real))
-        to += window()
 
 
 cdef inline void depth_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const DepthChannel* c,
@@ -195,7 +133,7 @@ cdef inline void depth_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dept
         x, y = c.x + top * c.width + left, c.y + row * c.columns + column
         pitch, tile_top, height = c.width, top, c.height
         if first * c.width + left < -c.before or last * c.width + left + window() > c.behind:
-            copy_windows(c, (R - 1) * S + K, top, left)
+            c.scratch.copy(c, (R - 1) * S + K, top, left)
             x, pitch, tile_top, height = c.scratch.windows, window(), 0, (R - 1) * S + K
         fetch_rows(c.ahead + (top + (R - 1) * S + K) * c.width + left, c.width, smaller(R * S, c.height), S)
         if left >= 0 and left + reach(K, S) <= c.width:
@@ -206,24 +144,24 @@ cdef inline void depth_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dept
         at += LANES
 
 
-cdef inline void depth_channel(Py_ssize_t K, Py_ssize_t S, Py_ssize_t tall, const DepthChannel* c) noexcept nogil:
-    # Tiles of `tall` rows, the last one moved up (what it computes again comes out the same); K, S and tall are
-    # literals.
+cdef inline void depth_tiles(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const DepthChannel* c) noexcept nogil:
+    # Tiles of R rows, the last one moved up (what it computes again comes out the same).
     cdef Py_ssize_t row = 0
+    while row < c.rows:
+        row = smaller(row, c.rows - R)
+        depth_rows(K, S, R, c, row)
+        row += R
+
+
+cdef inline void depth_channel(Py_ssize_t K, Py_ssize_t S, Py_ssize_t tall, const DepthChannel* c) noexcept nogil:
+    # Tiles of up to `tall` rows; K, S and tall are literals.
+    cdef Py_ssize_t low = TALL if tall > TALL else LOW
     if c.rows >= tall:
-        while row < c.rows:
-            row = smaller(row, c.rows - tall)
-            depth_rows(K, S, tall, c, row)
-            row += tall
-    elif c.rows >= LOW:
-        while row < c.rows:
-            row = smaller(row, c.rows - LOW)
-            depth_rows(K, S, LOW, c, row)
-            row += LOW
+        depth_tiles(K, S, tall, c)
+    elif tall > low and c.rows >= low:
+        depth_tiles(K, S, low, c)
     else:
-        while row < c.rows:
-            depth_rows(K, S, 1, c, row)
-            row += 1
+        depth_tiles(K, S, 1, c)
 
 
 cdef inline void depth_3(const DepthChannel* c) noexcept nogil:
@@ -231,11 +169,11 @@ cdef inline void depth_3(const DepthChannel* c) noexcept nogil:
 
 
 cdef inline void depth_5(const DepthChannel* c) noexcept nogil:
-    depth_channel(5, 1, TALL, c)
+    depth_channel(5, 1, TALLEST if ROWS == 8 else TALL, c)
 
 
 cdef inline void depth_7(const DepthChannel* c) noexcept nogil:
-    depth_channel(7, 1, LOW, c)
+    depth_channel(7, 1, TALLEST if ROWS == 8 else TALL, c)
 
 
 cdef inline void depth_3_2(const DepthChannel* c) noexcept nogil:
@@ -247,7 +185,7 @@ cdef inline void depth_5_2(const DepthChannel* c) noexcept nogil:
 
 
 cdef inline void depth_7_2(const DepthChannel* c) noexcept nogil:
-    depth_channel(7, 2, LOW, c)
+    depth_channel(7, 2, TALL if ROWS == 8 else LOW, c)
 
 
 cdef inline depth_channel_t choose_depth_channel(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
@@ -268,7 +206,7 @@ cdef inline bint run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first
     cdef bint finite = True, flipped = s.h.tap[0].shift > 0     # the kernel, against the order of the source
     cdef const real* w
     cdef depth_channel_t serve = choose_depth_channel(K, s.h.pace)
-    c.height, c.width, c.columns, c.left, c.scratch = s.v.source, s.h.source, s.h.target, s.h.origin, k
+    c.height, c.width, c.taps, c.columns, c.left, c.scratch = s.v.source, s.h.source, K, s.h.target, s.h.origin, k
     for _ in range(first, last):
         row = band * s.band_rows
         c.x = c.ahead = source + plane * area

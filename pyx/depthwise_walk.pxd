@@ -9,8 +9,8 @@
 
 from libc.string cimport memcpy
 
-from depthwise cimport (DepthChannel, DepthScratch, carve_depth, copy_windows, fetch_rows, reach, scale_rows,
-                        scaled_rows, window)
+from depthwise cimport carve_depth, fetch_rows, reach, scale_rows, scaled_rows
+from depthwise_tile cimport DepthChannel, DepthScratch, window
 from dot_walk cimport add_lanes
 from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum, is_depthwise
@@ -146,7 +146,7 @@ cdef inline void depth_dots_rows(Py_ssize_t S, Py_ssize_t R, const DepthChannel*
         x, dy, dy_row = c.x + top * c.width + left, g.dy + row * c.columns + column, c.columns
         pitch, tile_top, height = c.width, top, c.height
         if first * c.width + left < -c.before or last * c.width + left + window() > c.behind:
-            copy_windows(c, (R - 1) * S + 3, top, left)
+            c.scratch.copy(c, (R - 1) * S + 3, top, left)
             x, pitch, tile_top, height = c.scratch.windows, window(), 0, (R - 1) * S + 3
         if dy + (R - 1) * dy_row + LANES > g.end:
             for r in range(R):

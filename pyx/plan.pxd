@@ -197,6 +197,13 @@ cdef inline Py_ssize_t phase_run(const Sum* s) noexcept nogil:
     return s.v.phases * s.h.phases if s.weight_m > s.v.phases * s.h.phases else s.m
 
 
+cdef inline bint is_large(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
+    # Depthwise tiles: whether the weights of a kernel need more registers than there are. Then they go column by column
+    # of it, each weight read once for many rows; else each vector of the picture is read once. (With a stride of two
+    # that is two loads and a shuffle, which weigh more than the weights of 5x5.)
+    return K > (3 if S == 1 else 5)
+
+
 cdef inline bint is_far(const Sum* s) noexcept nogil:
     # Whether the weights are too many for a second-level cache.
     return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) >= 1024 * 1024

@@ -108,6 +108,8 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
         if which == FORWARD and (s.lanes != PIXELS or s.depthwise or sums_by_chunks(s)):
             describe_forward(s, g, s.lanes == CHANNELS and s.v.taps * s.h.taps == 1)
     work = s.n * s.groups * s.m * s.c * s.v.taps * s.h.taps * s.v.target * s.h.target // (s.v.spacing * s.h.spacing)
+    if s.m == s.c == 1:
+        work *= 2               # of which a processor does half as many in the same time
     if work < (SERIAL_WORK // PAIRS if s.paired else SERIAL_WORK):
         threads = 1
     if s.lanes == GROUPS:

@@ -4,7 +4,8 @@
 # As depthwise.pxd reads pictures where they are, and as in pairs.pxd most shifts serve both phases of an axis, and one
 # at an end serves phase `alone`. Shifts count from that one on: to the left, or up, where it is the last.
 
-from depthwise cimport DepthChannel, DepthScratch, copy_windows, reach, scale_rows, window
+from depthwise cimport reach, scale_rows
+from depthwise_tile cimport DepthChannel, DepthScratch, window
 from geometry cimport larger, positions, smaller
 from plan cimport MAX_DEPTH, Sum
 from vector cimport LANES, fetch, keep, real, splat, store_lanes, vec, zip_high, zip_low
@@ -87,7 +88,7 @@ cdef inline void spread_channel(Py_ssize_t K, const Spread* k) noexcept nogil:
             left = c.left + column
             x, pitch, tile_top, height = c.x + top * c.width + left, c.width, top, c.height
             if first * c.width + left < -c.before or last * c.width + left + window() > c.behind:
-                copy_windows(c, rows, top, left)
+                c.scratch.copy(c, rows, top, left)
                 x, pitch, tile_top, height = c.scratch.windows, window(), 0, rows
             if k.down < 0:
                 x, pitch, tile_top = x + (rows - 1) * pitch, -pitch, tile_top + rows - 1

@@ -188,10 +188,16 @@ FAULTS = [
         "tile that moves up keeps its biases",
     ),
     Fault(
-        "pyx/depthwise.pxd",
+        "pyx/depthwise_tile.pxd",
         "acc[r] = acc[r] + c.weights[(j - r * S) * K + q] * column",
         "acc[r] = acc[r] + c.weights[q * K + j - r * S] * column",
         "depthwise kernel transposed",
+    ),
+    Fault(
+        "pyx/depthwise_tile.pxd",
+        "weights[first + j - r * S] * column",
+        "weights[K - 1 - first - j + r * S] * column",
+        "columns of a large depthwise kernel upside down",
     ),
     Fault(
         "pyx/runs.pxd",
@@ -224,7 +230,7 @@ FAULTS = [
         "narrow rows written beyond their channel",
     ),
     Fault(
-        "pyx/depthwise.pxd",
+        "pyx/depthwise_tile.pxd",
         "if 0 <= j - r * S < K:",
         "if 0 < j - r * S < K:",
         "first row of a depthwise kernel left out",
