@@ -9,7 +9,7 @@
 from libc.string cimport memcpy, memset
 
 from geometry cimport Axis, larger, smaller, span, within_source
-from vector cimport LANES, STRIP, evens, held, real, splat, vec
+from vector cimport LANES, STRIP, evens, held, keep, lanes_inside, real, splat, vec
 from workspace cimport LINE
 
 cdef struct Planes:
@@ -99,17 +99,23 @@ cdef inline void fill_channel(real* to, const Planes* planes, const Axis* v, con
                               Py_ssize_t row, Py_ssize_t column) noexcept nogil:
     # All residue planes of one channel, in the order of their places, since each row overwrites some of the next.
     # source (v.source, h.source)
-    cdef Py_ssize_t fv, fh, i, y, x, before, inside, at, end, count = planes.columns
+    cdef Py_ssize_t fv, fh, i, y, x, before, inside, at, end, count = planes.columns, size = v.source * h.source
+    cdef bint narrow = h.step == 1 and count <= LANES
+    cdef vec mask
     for fv in range(v.residues):
         for fh in range(h.residues):
             x = h.origin + column * h.pace * h.step + h.value[fh]
             before = 0 if x >= 0 else smaller((-x + h.step - 1) // h.step, count)
             inside = 0 if x >= h.source else larger(smaller((h.source - x + h.step - 1) // h.step, count), before)
             before = smaller(before, inside)
+            mask = lanes_inside(x, 1, h.source)
             for i in range(planes.rows):
                 y = v.origin + v.value[fv] + (row * v.pace + i) * v.step
                 at, end = y * h.source + x, inside if 0 <= y < v.source else 0
-                copy_row(to, source + at, h.step, smaller(before, end), end, count, v.source * h.source - at)
+                if narrow and end and 0 <= at <= size - LANES:      # a vector that may hold some of other rows
+                    (<vec*> to)[0] = keep((<const vec*> (source + at))[0], mask)
+                else:
+                    copy_row(to, source + at, h.step, smaller(before, end), end, count, size - at)
                 to += count
 
 
