@@ -63,9 +63,9 @@ cdef inline Py_ssize_t strip_start(const Rows* r, Py_ssize_t strip) noexcept nog
 
 cdef inline Place strip_place(const Sum* s, const Rows* r, Py_ssize_t strip) noexcept nogil:
     cdef Place p
-    cdef Py_ssize_t pixel, vectors
+    cdef Py_ssize_t width = (PANEL - 1 if strip + 1 == r.shared else PANEL) * LANES, pixel, vectors
     p.at = strip_start(r, strip)
-    p.pixels = smaller(r.positions, strip_start(r, strip + 1)) - p.at
+    p.pixels = smaller(r.positions - p.at, width)
     p.V = ceil_div(p.pixels, LANES)
     pixel, vectors = p.at % r.area, p.V * LANES
     p.split = pixel + p.pixels > r.area
