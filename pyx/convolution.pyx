@@ -203,7 +203,7 @@ def weight_gradient(geometry, x, dy, dw, int threads, tuple shifts=None):
     if empty:
         return True if scaling else None
     scratch = borrow()
-    sums = plan.sum.groups * plan.sum.weight_group * sizeof(real) if plan.sum.lanes == PIXELS else 0
+    sums = plan.sum.groups * plan.sum.weight_group * sizeof(real) if plan.sum.lanes != GROUPS else 0
     sums = sums * plan.sum.m_parts if plan.sum.m_parts > 1 else 0
     base = scratch.reserve(plan.own * plan.threads + sums)
     # Sums over parts of the images lie behind the scratch of the threads, and are added up at the end.
@@ -225,7 +225,8 @@ def weight_gradient(geometry, x, dy, dw, int threads, tuple shifts=None):
             for run in prange(count, num_threads=count, schedule="static", chunksize=1):
                 infinite += not walk_run(w, d, &s, base + own * threadid(), run, count, px, pdy, pdw)
         else:
-            # Parallel over blocks of dw: a task sums over the whole batch, so nothing is added twice or reordered.
+            # Parallel over blocks of dw, and parts of the batch where these are few: what each of them sums over
+            # follows from the geometry alone.
             runs = smaller(w.tasks, count * RUNS_PER_THREAD)
             for run in prange(runs, num_threads=count, schedule="dynamic", chunksize=1):
                 infinite += not walk_run(w, d, &s, base + own * threadid(), run, runs, px, pdy, pdw)

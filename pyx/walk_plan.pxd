@@ -1,7 +1,8 @@
 # How the weight gradient goes about it: what lies in the lanes; and where those are output channels, its cut into
 # tasks, chunks of pixels and slabs of input channels for weight_gradient.pxd.
 #
-# Chunks are cut by the geometry alone, since they are summed one after the other; tasks also by the number of threads.
+# Chunks are cut by the geometry alone, since they are summed one after the other, and so are the parts whose sums are
+# added at the end; tasks also by the number of threads.
 
 from cut cimport even_length
 from depthwise_walk cimport suits_depth_walk
@@ -22,6 +23,8 @@ cdef enum:
     TABLE_BYTES = 512 * 1024    # lists of pixels
     PIXEL_CHUNK = 256           # pixels of dy that are transposed at a time ...
     SPARSE_CHUNK = 160          # ... where a stride spreads what they read
+    PARTS = 4                   # of the pixels, each with sums of its own, where there are few channels to share out ...
+    FEW_PIECES = 8              # ... fewer than so many blocks of output channels times input channels
 
 cdef struct WalkPlan:
     Py_ssize_t blocks, block_parts          # blocks of output channels per task, and into how many parts they fall
@@ -170,12 +173,13 @@ cdef inline void share_out(WalkPlan* w, const Sum* s, Py_ssize_t threads) noexce
     # Tasks for every thread: fewer blocks of output channels in each, where these come out even, else fewer input
     # channels, which costs another transposition of dy.
     cdef Py_ssize_t parts = w.block_parts, taps = larger(s.v.taps * s.h.taps, 1)
-    while not is_even(s.groups * w.block_parts * w.channel_parts, threads) and parts < s.m_blocks:
+    while not is_even(s.m_parts * s.groups * w.block_parts * w.channel_parts, threads) and parts < s.m_blocks:
         parts += 1
         if s.m_blocks % parts == 0 or s.m_blocks >= 8 * parts:
             divide(&w.blocks, &w.block_parts, s.m_blocks, parts)
     parts = w.channel_parts
-    while not is_even(s.groups * w.block_parts * w.channel_parts, threads) and (parts + 1) * ROWS <= s.c * taps:
+    while (not is_even(s.m_parts * s.groups * w.block_parts * w.channel_parts, threads)
+           and (parts + 1) * ROWS <= s.c * taps):
         parts += 1
         if parts > s.c:
             return
@@ -213,12 +217,13 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
     if w.chunks > 1:
         most = smaller(most, SUM_BYTES // (w.channels * taps * PANEL * LANES * <Py_ssize_t> sizeof(real)))
     divide(&w.blocks, &w.block_parts, s.m_blocks, ceil_div(s.m_blocks, larger(smaller(most, s.m_blocks), 1)))
+    s.m_parts = PARTS if s.groups * s.m_blocks * s.c < FEW_PIECES and w.chunks >= 4 * PARTS else 1
     share_out(w, s, threads)
     w.slab = w.channels
     if w.chunks == 1:
         w.slab = FEW_ROWS if s.weight_m == 1 else ceil_div(larger(SLAB_ROWS // taps, 1), ROWS) * ROWS
         w.slab = smaller(w.slab, w.channels)
-    w.tasks = s.groups * w.block_parts * w.channel_parts
+    w.tasks = s.m_parts * s.groups * w.block_parts * w.channel_parts
     shape_planes(&s.planes, &s.v, &s.h, w.channels, s.images, s.source_image, s.band_rows, s.band_columns, False,
                  s.skip_v, s.skip_h)
     s.depth = s.c * s.v.taps * s.h.taps

@@ -31,7 +31,7 @@ cdef struct WalkPatch:
 
 cdef struct Walk:
     # What one task works on, and the scratch of its thread.
-    Py_ssize_t group, first_block, last_block, channel, channels
+    Py_ssize_t group, first_block, last_block, channel, channels, part
     real* scratch           # room for planes
     const real* planes
     real* panels            # [blocks][pixels of a chunk][PANEL * LANES] the output gradient, channels in lanes
@@ -118,7 +118,8 @@ cdef inline void locate_walk(Walk* k, const WalkPlan* w, const Sum* s, Py_ssize_
     task //= w.channel_parts
     k.first_block = task % w.block_parts * w.blocks
     k.last_block = smaller(k.first_block + w.blocks, s.m_blocks)
-    k.group = task // w.block_parts
+    task //= w.block_parts
+    k.group, k.part = task % s.groups, task // s.groups
 
 
 cdef inline void pack_run(real* panel, Py_ssize_t width, const real* dy, Py_ssize_t area, Py_ssize_t lanes,
@@ -151,9 +152,10 @@ cdef inline void pack_gradients(const Sum* s, Walk* k, const Chunk* chunk, const
                 panel += run * width
 
 
-cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t chunk, Py_ssize_t patches,
+cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, bint begins, bint ends, Py_ssize_t patches,
                           Py_ssize_t block, Py_ssize_t start, Py_ssize_t slab, real* dw) noexcept nogil:
-    # All products of a chunk with a block of output channels and input channels start .. start + slab of the task.
+    # All products of a chunk, the first one or the last one of some, with a block of output channels and input channels
+    # start .. start + slab of the task.
     cdef Py_ssize_t rows = slab * s.v.taps * s.h.taps, i
     cdef Py_ssize_t m = block_start(s, block), width = block_start(s, block + 1) - m
     cdef const real* panel = k.panels + (block - k.first_block) * chunk_pixels(s) * (PANEL * LANES)
@@ -162,28 +164,30 @@ cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t c
     cdef vec zero = held(splat(0))
     if w.chunks > 1:
         sums += (block - k.first_block) * (rows + 1) * (PANEL * LANES)
-    if chunk == 0:
+    if begins:
         for i in range(rows * width // LANES):
             (<vec*> sums)[i] = zero
     for i in range(patches):
         p = k.patches + i
         s.tiles.sums[width // LANES](ceil_div(p.rows, channel_rows(width // LANES)), p.pixels,
                                      k.planes + start * s.planes.channel, p.row_at, p.terms, panel, sums, p.sum_at, 0)
-    if chunk == w.chunks - 1:
+    if ends:
         unpack_panel(sums, width, dw + k.group * s.weight_group + m * s.weight_m + (k.channel + start) * s.weight_c,
                      s.weight_m, smaller(width, s.m - m), s.weight_at, rows)
 
 
 cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t task, const real* x, const real* dy,
                           real* dw) noexcept nogil:
-    # x (n, groups * c, v.source, h.source)  dy (n, groups * m, v.target, h.target)  dw (of all groups)
-    cdef Py_ssize_t chunk, patches, slab, slabs, blocks, block, part, i
+    # x (n, groups * c, v.source, h.source)  dy (n, groups * m, v.target, h.target)  dw (parts, of all groups)
+    cdef Py_ssize_t chunk, first, last, patches, slab, slabs, blocks, block, number, i
     cdef Chunk c
     locate_walk(k, w, s, task)
+    first, last = k.part * w.chunks // s.m_parts, (k.part + 1) * w.chunks // s.m_parts
     slab, blocks = smaller(w.slab, k.channels), k.last_block - k.first_block
     slabs = ceil_div(k.channels, slab)
     x += (k.group * s.c + k.channel) * s.v.source * s.h.source
-    for chunk in range(w.chunks):
+    dw += k.part * s.groups * s.weight_group
+    for chunk in range(first, last):
         locate_chunk(&c, s, chunk)
         patches = list_patches(s, k, &c, slab)
         pack_gradients(s, k, &c, dy)
@@ -191,7 +195,8 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
                                c.images, k.channels, c.row, c.column)
         for i in range(slabs * blocks):
             # The last slab moves left; what it sums again comes out the same.
-            block, part = i // slabs, i % slabs
+            block, number = i // slabs, i % slabs
             if w.slab_by_slab:
-                block, part = i % blocks, i // blocks
-            add_slab(w, s, k, chunk, patches, k.first_block + block, smaller(part * slab, k.channels - slab), slab, dw)
+                block, number = i % blocks, i // blocks
+            add_slab(w, s, k, chunk == first, chunk == last - 1, patches, k.first_block + block,
+                     smaller(number * slab, k.channels - slab), slab, dw)
