@@ -10,6 +10,10 @@ from vector cimport LANES, PANEL, ROWS, STRIP, real
 from workspace cimport LINE
 
 
+cdef enum:
+    LARGE_BYTES = 8 * 1024 * 1024   # of a picture that no longer stays in the third level
+
+
 cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t least) noexcept nogil:
     # Length of equal bands of `count` positions, each at most `room` (but at least `least`) long.
     cdef Py_ssize_t length = smaller(larger(room, larger(least, 1)), larger(count, 1))
@@ -41,8 +45,10 @@ cdef inline Py_ssize_t readers(const Sum* s) noexcept nogil:
 
 cdef inline bint takes_long(const Sum* s) noexcept nogil:
     # CHANNELS: whether a block of weights takes so long that pixels may come from the third level every time: they
-    # serve several taps, or the weights do so too, and had better meet as many pixels as a task can have.
-    return readers(s) >= SEVERAL or (taps_together(s) >= SEVERAL and is_far(s))
+    # serve several taps, or the weights do so too, and had better meet as many pixels as a task can have. (Of a large
+    # picture they come from memory, which takes longer.)
+    return (readers(s) >= SEVERAL or taps_together(s) >= SEVERAL and is_far(s)
+            and s.source_image * <Py_ssize_t> sizeof(real) <= LARGE_BYTES)
 
 
 cdef inline bint gathers_source(const Sum* s) noexcept nogil:
