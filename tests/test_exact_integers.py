@@ -49,6 +49,7 @@ TRAPS = [
     conv("large kernel on a small picture", ic=20, oc=48, kernel=(12, 13), size=(13, 14), pad=(6, 6, 7, 6), n=3),
     conv("more pixels than a cache holds", ic=1000, oc=40, size=(13, 14), pad=(2, 2, 2, 2), dilation=(2, 2), n=1),
     conv("first layer", ic=3, oc=24, kernel=(7, 7), size=(30, 31), stride=(2, 2), pad=(3, 3, 3, 3), n=1),
+    conv("first layer of a large picture", ic=3, oc=32, size=(140, 150), n=1, stride=(2, 2), pad=(1, 1, 1, 1)),
     conv("depthwise", ic=13, oc=13, groups=13, size=(9, 20), pad=(1, 1, 1, 1)),
     conv("depthwise, two outputs for each channel", ic=5, oc=10, groups=5, stride=(2, 2)),
     conv("depthwise, narrower than a vector", ic=9, oc=18, groups=9, size=(16, 14), pad=(1, 1, 1, 1)),

@@ -243,6 +243,12 @@ FAULTS = [
     ),
     Fault(
         "pyx/weight_gradient.pxd",
+        "first, last = k.part * w.chunks // s.m_parts, (k.part + 1)",
+        "first, last = 0, (k.part + 1)",
+        "pixels of the parts before a part summed again",
+    ),
+    Fault(
+        "pyx/weight_gradient.pxd",
         "c.images, c.rows = smaller(s.images, s.n - c.image), smaller(s.band_rows, s.v.target - c.row)",
         "c.images, c.rows = s.images, smaller(s.band_rows, s.v.target - c.row)",
         "images beyond the batch read",
@@ -267,8 +273,8 @@ FAULTS = [
     ),
     Fault(
         "pyx/weight_gradient.pxd",
-        "smaller(part * slab, k.channels - slab)",
-        "part * slab",
+        "smaller(number * slab, k.channels - slab)",
+        "number * slab",
         "a last slab of channels reaches beyond the task's",
     ),
     Fault(
