@@ -135,6 +135,19 @@ def test_a_change_is_seen_at_once(change):
         assert_same(layer(x), expected)
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_seen_at_once_in_training(change):
+    """There a layer remembers its last call too, though it packs nothing."""
+    layer, x = _with_integers(pc.Conv2d(3, 20, 3, rng=0)), integers(_rng(5), (1, 3, 7, 7), np.float32)
+    before = [layer(x) for _ in range(2)][-1]
+    change(layer)
+    bias = None if layer.bias is None else layer.bias.data
+    expected = F.conv2d(x, layer.weight.data, bias, layer.stride)
+    assert not np.array_equal(expected, before)
+    for _ in range(2):
+        assert_same(layer(x), expected)
+
+
 def test_train_drops_the_packing_and_eval_does_not():
     layer, x = pc.Conv2d(3, 20, 3, rng=0).eval(), np.ones((1, 3, 7, 7), np.float32)
     layer(x), layer(x)

@@ -22,6 +22,7 @@ from pyconv._threads import get_num_threads
 
 Gradients = tuple[Array | None, Array | None, Array | None]
 ALL = (True, True, True)
+THREE_FLAGS = [bool, bool, bool]
 
 
 class Passes(Plan):
@@ -184,6 +185,8 @@ def check_gradient(op: str, shape: Shape, expected: Shape) -> None:
 
 def read_needs(op: str, needs: object) -> tuple[bool, ...]:
     """Which of the three gradients are needed."""
+    if type(needs) is tuple and [*map(type, needs)] == THREE_FLAGS:
+        return needs
     if not is_sequence(needs) or len(needs) != 3:
         raise ValueError(
             f"{op}: needs must hold three flags, for the gradients of input, weight and bias, but it is {shown(needs)}"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pyconv import _kernels
 from pyconv._arguments import choice, real
-from pyconv._arrays import Array, as_array, as_float, prepare
+from pyconv._arrays import Array, are_ready, as_array, as_float, prepare
 from pyconv._shapes import Shape
 from pyconv._threads import get_num_threads
 from pyconv.functional._passes import check_gradient
@@ -215,7 +215,7 @@ def mse_loss_with_gradient(op: str, input: object, target: object) -> tuple[floa
 
 
 def _difference(op: str, input: object, target: object) -> Array:
-    x, t = prepare(op, input=input, target=target)
+    x, t = (input, target) if are_ready(input, target) else prepare(op, input=input, target=target)
     if x.shape != t.shape:
         raise ValueError(
             f"{op}: input and target must have the same shape, but their shapes are {x.shape} and {t.shape}"
@@ -257,9 +257,10 @@ def _read_target(op: str, input: object, target: object) -> tuple[Array, Array, 
 def _reduced(losses: Array, reduction: str) -> Any:
     if reduction == "none":
         return np.asarray(losses)
+    total = float(losses.sum())
     if reduction == "sum":
-        return float(losses.sum())
-    return float(losses.mean()) if losses.size else float("nan")
+        return total
+    return total / losses.size if losses.size else math.nan
 
 
 def _spread(op: str, grad_output: object, losses: Shape, reduction: str, dtype: np.dtype[Any]) -> Array:

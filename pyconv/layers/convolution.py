@@ -23,7 +23,6 @@ MODES = ("zeros", "reflect", "replicate", "circular")
 class _Convolution(Kernel):
     """What `Conv1d` and `Conv2d` share: all but the number of axes and the functions."""
 
-    _forward: Callable[..., Array]
     _backward: Callable[..., Any]
 
     def __init__(
@@ -50,9 +49,7 @@ class _Convolution(Kernel):
         """Return the convolution of `x`."""
         if self.padding_mode != "zeros":
             return self._forward_padded(x)
-        if not self.training:
-            return self._evaluate(x)
-        y = self._forward(x, self.weight._data, self._bias(), *self._window())
+        y = self._apply(x)
         self._keep(x, None)
         return y
 
@@ -87,9 +84,7 @@ class _Convolution(Kernel):
         x = as_float(type(self).__name__, x)
         widths = self._widths(x.shape)
         padded = F.pad(x, widths, self.padding_mode)
-        if not self.training:
-            return self._evaluate(padded)
-        y = self._forward(padded, self.weight._data, self._bias(), *self._window(padding=0))
+        y = self._apply(padded)
         self._keep(padded, widths)
         return y
 
@@ -160,7 +155,6 @@ class Conv2d(_Convolution):
 
     _axes = 2
     _operation = CONV2D
-    _forward = staticmethod(F.conv2d)
     _backward = staticmethod(F.conv2d_backward)
 
 
@@ -180,5 +174,4 @@ class Conv1d(_Convolution):
 
     _axes = 1
     _operation = CONV1D
-    _forward = staticmethod(F.conv1d)
     _backward = staticmethod(F.conv1d_backward)

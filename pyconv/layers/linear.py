@@ -75,9 +75,7 @@ class Linear(Weighted):
     @gives_away
     def forward(self, x: npt.ArrayLike) -> Array:
         """Return ``x @ w.T + b``."""
-        if not self.training:
-            return self._evaluate(x)
-        y = F.linear(x, self.weight._data, self._bias())
+        y = self._apply(x)
         self._keep(x)
         return y
 

@@ -104,7 +104,7 @@ class Module:
 
     def _keep(self, *items: Any) -> None:
         if self.training:
-            self._kept = items
+            self.__dict__["_kept"] = items
 
     def _recall(self) -> Any:
         if self._kept is None:
@@ -114,7 +114,7 @@ class Module:
 
     def _forget(self) -> None:
         """Drop what was kept for backward."""
-        self._kept = None
+        self.__dict__.pop("_kept", None)
 
     # ---------------------------------------------------------------------------------------------------------- modes
 

@@ -22,7 +22,6 @@ from pyconv.layers.module import gives_away
 class _ConvTranspose(Kernel):
     """What `ConvTranspose1d` and `ConvTranspose2d` share: all but the number of axes and the functions."""
 
-    _forward: Callable[..., Array]
     _backward: Callable[..., Any]
 
     def __init__(
@@ -49,9 +48,7 @@ class _ConvTranspose(Kernel):
     @gives_away
     def forward(self, x: npt.ArrayLike, output_size: Integers | None = None) -> Array:
         """Return the transposed convolution of `x`, of spatial size `output_size` instead of `output_padding`'s."""
-        if not self.training:
-            return self._evaluate(x, output_size)
-        y = self._forward(x, self.weight._data, self._bias(), *self._window(), output_size=output_size)
+        y = self._apply(x, output_size)
         self._keep(x, output_size)
         return y
 
@@ -136,7 +133,6 @@ class ConvTranspose2d(_ConvTranspose):
 
     _axes = 2
     _operation = CONV_TRANSPOSE2D
-    _forward = staticmethod(F.conv_transpose2d)
     _backward = staticmethod(F.conv_transpose2d_backward)
 
 
@@ -157,5 +153,4 @@ class ConvTranspose1d(_ConvTranspose):
 
     _axes = 1
     _operation = CONV_TRANSPOSE1D
-    _forward = staticmethod(F.conv_transpose1d)
     _backward = staticmethod(F.conv_transpose1d_backward)

@@ -1,8 +1,8 @@
-"""Layers with a weight and a bias that are convolutions at heart, and how they pack their weight in evaluation mode.
+"""Layers with a weight and a bias that are convolutions at heart: how they call their operation, and pack their weight.
 
-A layer in evaluation mode remembers its last call. The next one like it needs no checks, and packs the weight in the
-layout of the kernels; all after that use the packing. Only one is kept, that of the last shape, and it is as old as
-its weight: `Parameter` counts whenever somebody may write to the values.
+A layer remembers its last call, and the next one like it needs no checks. In evaluation mode that next call also packs
+the weight in the layout of the kernels, and all after it use the packing. Only one is kept, that of the last shape, and
+it is as old as its weight: `Parameter` counts whenever somebody may write to the values.
 """
 
 from __future__ import annotations
@@ -23,20 +23,38 @@ from pyconv.layers.parameter import Parameter
 ndarray = np.ndarray
 
 
-class Frozen:
-    """A call of a layer with this weight and bias, to be repeated with other inputs of the same shape and dtype."""
+class Call:
+    """A checked call of a layer, to be repeated with other inputs of the same shape and dtype."""
 
-    __slots__ = ("bias", "dtype", "option", "packed", "plan", "shape", "sizes", "unpacked", "version", "weight")
+    __slots__ = (
+        "bias", "dtype", "option", "packed", "plan", "shape", "sizes", "unpacked", "values", "version", "weight",
+    )  # fmt: skip
 
-    def __init__(self, plan: Passes, x: Array, weight: Array, bias: Array | None, version: int, option: Any) -> None:
+    def __init__(self, plan: Passes, x: Array, values: Array, bias: Array | None, option: Any) -> None:
         self.plan, self.shape, self.dtype = plan, x.shape, x.dtype
-        self.weight, self.bias = weight.reshape(plan.w), bias
-        self.version, self.option = version, option
-        self.unpacked, self.packed = True, None
+        self.values, self.bias, self.option = values, bias, option
+        self.weight = values.reshape(plan.w)
+        self.version, self.unpacked, self.packed = -1, True, None
 
-    def run(self, x: Array) -> Array:
-        """Return the output for `x`, which is ready for the kernels."""
-        plan, threads = self.plan, get_num_threads()
+    def serves(self, x: Any, values: Array, bias: Array | None, option: Any) -> bool:
+        """Whether a call of these is like this one."""
+        return (
+            type(x) is ndarray
+            and x.shape == self.shape
+            and x.dtype is self.dtype
+            and x.flags.num & READY == READY
+            and values is self.values
+            and bias is self.bias
+            and (option is self.option or (same(option, self.option) and option == self.option))
+        )
+
+    def evaluate(self, x: Array, version: int) -> Array:
+        """Return the output for `x` and the weight of this version, packed unless it is the first call with it."""
+        plan = self.plan
+        if version != self.version:
+            self.version, self.unpacked, self.packed = version, True, None
+            return _passes.run(plan, plan.evaluate, x, self.values, self.bias)
+        threads = get_num_threads()
         if self.unpacked:
             self.packed, self.unpacked = plan.pack(plan.packed, self.weight, threads), False
             self.sizes = plan.tools.sizes(self.weight, plan.sampled)
@@ -64,44 +82,36 @@ class Weighted(Module):
     weight: Parameter
     bias: Parameter | None
     _operation: Operation[Passes]
-    _last: Frozen | None = None
+    _last: Call | None = None
 
     def _settings(self, option: Any) -> tuple[Any, ...]:
         """What the operation wants to know beside the arrays; `option` is what is said anew in each call, or None."""
         raise NotImplementedError
 
-    def _evaluate(self, x: Any, option: Any = None) -> Array:
-        """The output in evaluation mode."""
+    def _apply(self, x: Any, option: Any = None) -> Array:
+        """The output for `x`, in both modes."""
         last, weight, bias = self._last, self.weight, None if self.bias is None else self.bias._data
-        if (
-            last is not None
-            and type(x) is ndarray
-            and x.shape == last.shape
-            and x.dtype is last.dtype
-            and x.flags.num & READY == READY
-            and weight._version == last.version
-            and bias is last.bias
-            and (option is last.option or (same(option, last.option) and option == last.option))
-        ):
-            return last.run(x)
-        op, version, values = self._operation, weight._version, weight._data
-        if not is_ready(x):
-            x = as_float(op.name, x)
-        plan, ready, w, b = _passes.read(op, x, values, bias, self._settings(option))
-        if ready is x and w is values and b is bias and is_plain(option):
-            self.__dict__["_last"] = Frozen(plan, x, values, bias, version, option)
-        return _passes.run(plan, plan.evaluate, ready, w, b)
+        version, values = weight._version, weight._data
+        if last is None or not last.serves(x, values, bias, option):
+            op = self._operation
+            if not is_ready(x):
+                x = as_float(op.name, x)
+            plan, ready, w, b = _passes.read(op, x, values, bias, self._settings(option))
+            last = Call(plan, ready, w, b, option)
+            if ready is x and w is values and b is bias and is_plain(option):
+                self.__dict__["_last"] = last
+            x = ready
+        if self.training:
+            return _passes.run(last.plan, last.plan.forward, x, last.values, last.bias)
+        return last.evaluate(x, version)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if value if name == "training" else name != "_kept":
+        if value or name != "training":
             self.__dict__.pop("_last", None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_last"}
-
-    def _bias(self) -> Array | None:
-        return None if self.bias is None else self.bias._data
 
     def _accumulate(self, dw: Array | None, db: Array | None) -> None:
         if dw is not None:
