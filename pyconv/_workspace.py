@@ -9,7 +9,7 @@ def clear_workspace() -> None:
     """Give back the memory that is kept for the next call.
 
     The kernels keep one block of scratch memory for each caller at a time, as large as the largest call needed; it does
-    not grow with the number of different shapes. Of results between 32 and 64 MiB, the memory of the last two is kept
+    not grow with the number of different shapes. Of results between 32 and 256 MiB, the memory of the last two is kept
     even when nobody has them any more. The next call takes what it needs again.
 
     Examples
