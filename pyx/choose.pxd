@@ -126,7 +126,7 @@ cdef inline double scattered_cost(const Sum* s, Py_ssize_t places) noexcept nogi
 cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     # PIXELS: what choose_lanes() compares.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0)
-    cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1)
+    cdef Py_ssize_t places = larger((rows - 1) * (columns + s.h.reach) + columns, 1), depth
     cdef double targets = s.target_image / s.groups, sources = s.c * <double> s.v.source * s.h.source
     cdef double by_pixels = s.m * s.c * work_along(&s.v, 1) * work_along(&s.h, LANES), each
     cdef double weights = s.m * s.c * <double> (s.v.taps * s.h.taps)
@@ -143,7 +143,8 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
     by_pixels += (sources * s.v.residues * s.h.residues / (s.v.step * s.h.step)
                   * (0.15 if s.h.step == 1 else 0.4 if s.h.step == 2 else 0.6 if s.h.step == 4 else 1.2))
     by_pixels += 30.0 * s.c * (s.v.source * s.v.residues * s.h.residues / s.v.step + s.v.passes * s.h.passes)
-    if rows > 1 and s.h.reach and not rows_stand_alone(columns, columns + s.h.reach):
+    depth = s.c * s.v.taps * s.h.taps // larger(s.v.passes * s.h.passes, 1)
+    if rows > 1 and s.h.reach and not rows_stand_alone(columns, columns + s.h.reach, depth):
         # Most of them end within a tile.
         by_pixels += 30.0 * s.m * s.v.passes * s.h.passes * rows + 0.2 * targets
     if sums_by_chunks(s):

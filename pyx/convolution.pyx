@@ -27,7 +27,7 @@ include "tasks.pxi"
 cnp.import_array()
 
 cdef enum:
-    RUNS_PER_THREAD = 16        # tasks go to threads in so many runs: even load, few hand-overs
+    RUNS_PER_THREAD = 32        # tasks go to threads in so many runs: even load, few hand-overs
 
 
 def clear_workspace():

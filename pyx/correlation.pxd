@@ -80,7 +80,8 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
     cdef pixel_tile_t tile
     cdef real* outputs = target + m * target_m
     cdef bint seamless = pitch == columns == s.h.target and row_step == pitch and column_step == 1
-    cdef bint by_rows = R == ROWS and not seamless and rows_stand_alone(columns, pitch)
+    cdef bint by_rows = (R == ROWS and not seamless and column_step == 1 and not is_merged(s)
+                         and rows_stand_alone(columns, pitch, depth))
     cdef bint direct
     cdef real* c
     while at < end:
@@ -91,6 +92,11 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
         if left == full + 1 == 2 * middle:
             # Two narrower strips take less time than a full one and a single vector, which waits for its loads.
             vectors = middle
+        if by_rows:
+            # The last strip of a row moves left, and computes some outputs once more.
+            if vectors * LANES > columns:
+                vectors = middle
+            at = smaller(at, at - at % pitch + columns - vectors * LANES)
         if not s.planes.copied:
             # Nothing lies behind the source: a last strip moves left, and computes some outputs once more.
             while vectors * LANES > end:

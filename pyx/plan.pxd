@@ -5,7 +5,7 @@
 # order, which is the order of summation. What lies in the lanes is chosen in choose.pxd, the cut into tasks is in
 # cut.pxd.
 
-from geometry cimport (Axis, Geometry, Tap, forward_axis, input_axis, larger, merged_axis, merges, paired_axis, pairs,
+from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, merged_axis, merges, paired_axis, pairs,
                        positions, smaller, taps_of_pass)
 from plane cimport Planes, needs_copy
 from strip_tile cimport StripTiles
@@ -28,6 +28,7 @@ cdef enum:
     STRIP_AREA = 33                 # ... at least
     STRIP_COLUMNS = 7               # pixels of a row, at least: of fewer, strips lie in too many pieces
     MAX_DEPTH = 7                   # largest kernel with depthwise tiles
+    SEAM = 25                       # summands of a vector that take as long as a copy across the end of a row
     MOST_TAPS = 64                  # of kernels that are transposed whole
     CHUNK = 128                     # summands per tile with channels in lanes: its weights (24 KiB) stay in L1
     MAX_PIXELS = 1024               # pixels per task with channels in lanes, which bounds its accumulators
@@ -173,9 +174,10 @@ cdef inline bint is_depthwise(const Sum* s) noexcept nogil:
             and s.h.origin > -k and s.h.origin + (s.h.target - 1) * stride < s.h.source)
 
 
-cdef inline bint rows_stand_alone(Py_ssize_t columns, Py_ssize_t pitch) noexcept nogil:
-    # PIXELS: whether rows of the target take no more vectors alone than together.
-    return columns >= 2 * LANES and (columns + LANES - 1) // LANES * LANES <= pitch
+cdef inline bint rows_stand_alone(Py_ssize_t columns, Py_ssize_t pitch, Py_ssize_t depth) noexcept nogil:
+    # PIXELS: whether each row of the target is better cut into strips of its own. Where rows follow each other, what the
+    # strips across their ends hold is copied, which takes a tile as long as SEAM summands of a vector.
+    return columns >= 2 * LANES and (ceil_div(columns, LANES) * LANES - pitch) * depth <= SEAM * LANES
 
 
 cdef inline bint is_spread(const Sum* s) noexcept nogil:
