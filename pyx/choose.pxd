@@ -3,8 +3,8 @@
 from libc.math cimport INFINITY
 
 from geometry cimport Axis, ceil_div, larger, positions, smaller, span, taps_of_pass
-from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_depthwise, is_far,
-                   is_large, is_merged, is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
+from plan cimport (MAX_PIXELS, PLANE_BYTES, SOURCE_BYTES, STRIP_PIXELS, STRIP_SUMS, Sum, is_depthwise, is_far, is_large,
+                   is_merged, is_narrow, is_spread, packs_kernels, phase_run, rows_stand_alone, sums_by_chunks)
 from runs cimport LONG_RUN, MAX_RUNS, Run, list_runs, worth_skipping
 from tile cimport CHANNELS, GROUPS, PIXELS, Lanes
 from tiles cimport patch_rows
@@ -154,6 +154,8 @@ cdef inline double pixels_cost(const Sum* s) noexcept nogil:
         each = 1.1 if is_large(s.h.taps, s.h.pace) else 1.3
         by_pixels = s.m * (60 + rows * ceil_div(columns, LANES) * (4 + each * s.v.taps * s.h.taps)
                            * (1 if s.h.step == 1 else 1.5))
+    if is_narrow(s):
+        by_pixels = s.m * (25 + rows * (2 + 0.5 * s.v.taps * s.h.taps))
     return by_pixels
 
 
@@ -165,6 +167,8 @@ cdef inline double pairs_cost(const Sum* s) noexcept nogil:
     if s.v.taps * s.h.taps == 0:
         return INFINITY         # a plan that fills rows
     if is_spread(s):
+        if is_narrow(s):
+            return s.m * (40 + rows * (8 + 0.6 * taps))
         return s.m * (60 + rows * ceil_div(columns, LANES) * (16 + 1.3 * taps))
     return (s.m * (ceil_div(places, LANES) * (s.c * taps * 1.15 + 8) + 50 * rows)
             + far_bands(s, sources) * s.m * s.c * taps * 1.9 + sources * 0.15 + 30.0 * s.c * s.v.source)

@@ -9,24 +9,24 @@
 
 from libc.string cimport memcpy
 
-from depthwise cimport carve_depth, fetch_rows, reach, scale_rows, scaled_rows
-from depthwise_tile cimport DepthChannel, DepthScratch, window
+from depthwise_window cimport (DepthChannel, DepthScratch, Window, carve_depth, fetch_rows, open_window, reach,
+                               scale_rows, scaled_rows, tap_vector, window, window_row)
 from dot_walk cimport add_lanes
 from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum, is_depthwise
-from vector cimport LANES, ROWS, evens, held, keep, lanes_inside, odds, real, splat, vec
+from vector cimport LANES, ROWS, keep, lanes_inside, real, splat, vec
 from workspace cimport Carver, carve
 
 cdef enum:
     TAPS = 9
     AT_ONCE = 8             # output channels of a task
     LEAST_STRIPS = 28       # rows of strips that pay for adding up the lanes of a channel's sums
-    TALLEST = 7             # rows of a tile, at most
+    MOST_ROWS = 7           # of a tile
 
 cdef struct DepthWalk:
     DepthScratch common
     real* masks             # [strips at an edge][of three taps, and of dy][LANES]
-    real* rows              # [TALLEST][LANES] copies of the last rows of the array
+    real* rows              # [MOST_ROWS][LANES] copies of the last rows of the array
     real* scaled            # [rows of a band + LANES] of dy
     vec* sums               # [channels of a task][TAPS]
     Py_ssize_t* at          # [numbers of dw in a task] 0, 1, 2, ...
@@ -41,7 +41,7 @@ cdef struct DepthGradient:
 
 cdef inline Py_ssize_t tall() noexcept nogil:
     # Rows of a tile: so many that they and the sums fill the registers.
-    return TALLEST if ROWS == 8 else 4
+    return MOST_ROWS if ROWS == 8 else 4
 
 
 cdef inline bint suits_depth_walk(const Sum* s) noexcept nogil:
@@ -67,7 +67,7 @@ cdef inline void carve_depth_walk(DepthWalk* k, const Sum* s, Carver* carver) no
     cdef vec new
     carve_depth(&k.common, s, carver)
     k.masks = <real*> carve(carver, 4 * 4 * LANES, sizeof(real))
-    k.rows = <real*> carve(carver, TALLEST * LANES, sizeof(real))
+    k.rows = <real*> carve(carver, MOST_ROWS * LANES, sizeof(real))
     k.scaled = <real*> carve(carver, scaled_rows(s) * s.h.target + LANES, sizeof(real))
     k.sums = <vec*> carve(carver, AT_ONCE * TAPS, sizeof(vec))
     k.at = <Py_ssize_t*> carve(carver, AT_ONCE * TAPS, sizeof(Py_ssize_t))
@@ -86,42 +86,35 @@ cdef inline void carve_depth_walk(DepthWalk* k, const Sum* s, Carver* carver) no
             edges += 1
 
 
-cdef inline void depth_dots(Py_ssize_t S, Py_ssize_t R, bint edge, Py_ssize_t count, const real* x, Py_ssize_t pitch,
-                            Py_ssize_t top, Py_ssize_t height, const real* zeros, const real* masks, const real* dy,
-                            Py_ssize_t dy_row, vec* sums) noexcept nogil:
-    # R rows of `count` strips; x is where row `top` of a picture of `height` rows is read first.  S, R and edge are
-    # literals
+cdef inline void depth_dots(Py_ssize_t S, Py_ssize_t R, bint edge, Py_ssize_t count, Window* w, const DepthScratch* k,
+                            const real* dy, Py_ssize_t dy_row, vec* sums) noexcept nogil:
+    # R rows of `count` strips, the first of which reads the window.  S, R and edge are literals
     cdef vec acc[TAPS]
-    cdef vec d[TALLEST]
-    cdef vec column, low, high
+    cdef vec d[MOST_ROWS]
+    cdef vec pair[2]
+    cdef vec column
     cdef const real* line
     cdef Py_ssize_t _, r, j, q, t
     for t in range(TAPS):
         acc[t] = sums[t]
     for _ in range(count):
         if R > 1:
-            fetch_rows(x + ((R - 1) * S + 3) * pitch, pitch, smaller(R * S, height), S)
-            fetch_rows(dy + R * dy_row, dy_row, smaller(R, height), 1)
+            fetch_rows(w.x + ((R - 1) * S + 3) * w.pitch, w.pitch, smaller(R * S, w.height), S)
+            fetch_rows(dy + R * dy_row, dy_row, smaller(R, w.height), 1)
         for r in range(R):
             d[r] = (<const vec*> (dy + r * dy_row))[0]
             if edge:
-                d[r] = keep(d[r], (<const vec*> (masks + 3 * LANES))[0])
+                d[r] = keep(d[r], (<const vec*> (w.masks + 3 * LANES))[0])
         for j in range((R - 1) * S + 3):
-            line = x + j * pitch if <size_t> (top + j) < <size_t> height else zeros
+            line = window_row(w, k, j)
             for q in range(3):
-                if S == 1:
-                    column = (<const vec*> (line + q))[0]
-                elif q % 2 == 0:
-                    low, high = held((<const vec*> (line + q))[0]), held((<const vec*> (line + q + LANES))[0])
-                    column = evens(low, high)
-                else:
-                    column = odds(low, high)
+                column = tap_vector(S, q, line, pair)
                 if edge:
-                    column = keep(column, (<const vec*> (masks + q * LANES))[0])
+                    column = keep(column, (<const vec*> (w.masks + q * LANES))[0])
                 for r in range(R):
                     if 0 <= j - r * S < 3:
                         acc[(j - r * S) * 3 + q] = acc[(j - r * S) * 3 + q] + d[r] * column
-        x += S * LANES
+        w.x += S * LANES
         dy += LANES
     for t in range(TAPS):
         sums[t] = acc[t]
@@ -130,34 +123,30 @@ cdef inline void depth_dots(Py_ssize_t S, Py_ssize_t R, bint edge, Py_ssize_t co
 cdef inline void depth_dots_rows(Py_ssize_t S, Py_ssize_t R, const DepthChannel* c, const DepthGradient* g,
                                  const Sum* s, Py_ssize_t row) noexcept nogil:
     # R rows of a channel, strip by strip.
-    cdef Py_ssize_t top = c.top + row * S, tile_top, height, pitch, dy_row, at = 0, column, left, count, r
-    cdef Py_ssize_t first = larger(top, 0), last = smaller(top + (R - 1) * S + 3, c.height) - 1
-    cdef const real* masks = g.scratch.masks
-    cdef const real* zeros = c.scratch.zeros
+    cdef Py_ssize_t top = c.top + row * S, dy_row, at = 0, column, left, count, r
+    cdef Py_ssize_t last = smaller(top + (R - 1) * S + 3, c.height) - 1
     cdef real* rows = g.scratch.rows
-    cdef const real* x
     cdef const real* dy
+    cdef Window w
+    w.masks = g.scratch.masks
     while at < c.columns:
         column = larger(smaller(at, c.columns - LANES), 0)
         left, count = c.left + column * S, 0
         while is_inner(s, at + count * LANES) and (last * c.width + left + count * S * LANES + window() <= c.behind
                                                    or not count):
             count += 1
-        x, dy, dy_row = c.x + top * c.width + left, g.dy + row * c.columns + column, c.columns
-        pitch, tile_top, height = c.width, top, c.height
-        if first * c.width + left < -c.before or last * c.width + left + window() > c.behind:
-            c.scratch.copy(c, (R - 1) * S + 3, top, left)
-            x, pitch, tile_top, height = c.scratch.windows, window(), 0, (R - 1) * S + 3
+        dy, dy_row = g.dy + row * c.columns + column, c.columns
+        open_window(&w, c, (R - 1) * S + 3, top, left)
         if dy + (R - 1) * dy_row + LANES > g.end:
             for r in range(R):
                 memcpy(rows + r * LANES, dy + r * dy_row, smaller(c.columns, LANES) * sizeof(real))
             dy, dy_row = rows, LANES
         if count:
-            depth_dots(S, R, False, count, x, pitch, tile_top, height, zeros, masks, dy, dy_row, g.sums)
+            depth_dots(S, R, False, count, &w, c.scratch, dy, dy_row, g.sums)
             at += count * LANES
         else:
-            depth_dots(S, R, True, 1, x, pitch, tile_top, height, zeros, masks, dy, dy_row, g.sums)
-            masks += 4 * LANES
+            depth_dots(S, R, True, 1, &w, c.scratch, dy, dy_row, g.sums)
+            w.masks += 4 * LANES
             at += LANES
 
 
@@ -198,6 +187,7 @@ cdef inline bint run_depth_walk(const Sum* s, DepthWalk* k, Py_ssize_t task, con
     cdef Py_ssize_t area = s.v.source * s.h.source
     cdef depth_dots_t sum_up = depth_dots_3 if s.h.pace == 1 else depth_dots_3_2
     c.height, c.width, c.columns, c.left, c.scratch = s.v.source, s.h.source, s.h.target, s.h.origin, &k.common
+    c.next_x = 0
     g.scratch, g.end = k, dy + s.n * s.target_image
     for i in range(channels * TAPS):
         k.sums[i] = splat(0)

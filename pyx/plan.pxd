@@ -5,13 +5,13 @@
 # order, which is the order of summation. What lies in the lanes is chosen in choose.pxd, the cut into tasks is in
 # cut.pxd.
 
-from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, merged_axis, merges, paired_axis, pairs,
-                       positions, smaller, taps_of_pass)
+from geometry cimport (Axis, Geometry, Tap, ceil_div, forward_axis, input_axis, larger, merged_axis, merges,
+                       paired_axis, pairs, positions, smaller, taps_of_pass)
 from plane cimport Planes, needs_copy
 from strip_tile cimport StripTiles
 from tile cimport CHANNELS, Lanes
 from tiles cimport Tiles
-from vector cimport LANES, ROWS, real
+from vector cimport LANES, MAX_LANES, ROWS, real
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -175,8 +175,8 @@ cdef inline bint is_depthwise(const Sum* s) noexcept nogil:
 
 
 cdef inline bint rows_stand_alone(Py_ssize_t columns, Py_ssize_t pitch, Py_ssize_t depth) noexcept nogil:
-    # PIXELS: whether each row of the target is better cut into strips of its own. Where rows follow each other, what the
-    # strips across their ends hold is copied, which takes a tile as long as SEAM summands of a vector.
+    # PIXELS: whether each row of the target is better cut into strips of its own. Where rows follow each other, what
+    # the strips across their ends hold is copied, which takes a tile as long as SEAM summands of a vector.
     return columns >= 2 * LANES and (ceil_div(columns, LANES) * LANES - pitch) * depth <= SEAM * LANES
 
 
@@ -186,6 +186,13 @@ cdef inline bint is_spread(const Sum* s) noexcept nogil:
     return (s.paired and s.c == 1 and s.m < 4 and s.v.taps == k and (k == 2 or k == 3)
             and s.weight_m == (2 * k - 1) * (2 * k - 1) and s.v.whole == s.h.whole == k - 1
             and s.h.origin > -k and s.h.origin + positions(&s.h, 0) <= s.h.source)
+
+
+cdef inline bint is_narrow(const Sum* s) noexcept nogil:
+    # Whether two pictures share a vector of either of these tiles. (With shorter vectors, or of many taps, channels are
+    # better in the lanes.)
+    return (LANES == MAX_LANES and 2 * positions(&s.h, 0) <= LANES
+            and (s.h.taps == 2 if s.paired else s.h.taps < MAX_DEPTH) and (is_spread(s) or is_depthwise(s)))
 
 
 cdef inline bint is_merged(const Sum* s) noexcept nogil:

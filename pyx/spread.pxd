@@ -4,11 +4,11 @@
 # As depthwise.pxd reads pictures where they are, and as in pairs.pxd most shifts serve both phases of an axis, and one
 # at an end serves phase `alone`. Shifts count from that one on: to the left, or up, where it is the last.
 
-from depthwise cimport reach, scale_rows
-from depthwise_tile cimport DepthChannel, DepthScratch, window
+from depthwise_window cimport DepthChannel, DepthScratch, Window, open_window, pairs_up, reach, scale_rows
 from geometry cimport larger, positions, smaller
-from plan cimport MAX_DEPTH, Sum
-from vector cimport LANES, fetch, keep, real, splat, store_lanes, vec, zip_high, zip_low
+from plan cimport MAX_DEPTH, Sum, is_narrow
+from vector cimport (LANES, MAX_LANES, fetch, keep, real, splat, splat_pair, store_lanes, vec, zip_evens, zip_halves,
+                     zip_high, zip_low, zip_odds)
 
 cdef enum:
     ROW_PAIRS = 2           # rows of the output gradient of a tile, which fill twice as many
@@ -33,80 +33,107 @@ cdef inline void store_pair(real* to, vec even, vec odd, Py_ssize_t count) noexc
         store_lanes(to + LANES, zip_high(even, odd), count - LANES)
 
 
-cdef inline void spread_tile(Py_ssize_t K, const Spread* k, const real* x, Py_ssize_t pitch, Py_ssize_t top,
-                             Py_ssize_t height, const real* masks, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
-    # Positions (row .. row + ROW_PAIRS, column .. column + LANES). x is where row `top` of a picture of `height` rows
-    # is read first, at the first shift.  K, the number of shifts, is a literal
+cdef inline vec weighted(const Spread* k, bint narrow, Py_ssize_t i, vec place) noexcept nogil:
+    if narrow:
+        return splat_pair(k.c.pairs + 2 * i) * place
+    return k.c.weights[i] * place
+
+
+cdef inline void spread_tile(Py_ssize_t K, bint narrow, const Spread* k, const Window* window, Py_ssize_t row,
+                             Py_ssize_t column) noexcept nogil:
+    # Positions (row .. row + ROW_PAIRS, column .. column + LANES); narrow, of two channels in alternate lanes. The
+    # window begins with the row and column of the first shifts, wherever that is.  K, the number of shifts, and narrow
+    # are literals
     cdef vec acc[4][ROW_PAIRS]
-    cdef vec place
+    cdef vec place, even, odd
     cdef const real* line
-    cdef const real* w
-    cdef real* to
-    cdef Py_ssize_t j, q, r, f, y, count = k.width - 2 * column
+    cdef const real* other
+    cdef real* to = k.c.y + 2 * column
+    cdef Py_ssize_t width = k.width, height = k.height, down = k.down, alone_v = k.alone_v, alone_h = k.alone_h
+    cdef Py_ssize_t next_y = k.c.next_y, count = width - 2 * column, j, q, r, f, y, i
     for f in range(4):
         for r in range(ROW_PAIRS):
-            acc[f][r] = splat(k.c.bias)
+            acc[f][r] = splat_pair(k.c.biases) if narrow else splat(k.c.bias)
     for j in range(ROW_PAIRS + K - 1):
-        line = x + j * pitch if <size_t> (top + j * k.down) < <size_t> height else k.c.scratch.zeros + K
+        line = other = k.c.scratch.zeros + K
+        if <size_t> (window.top + j * down) < <size_t> window.height:
+            line = window.x + j * window.pitch
+            other = line + window.next
         for q in range(K):
-            place = keep((<const vec*> (line + q * k.right))[0], (<const vec*> (masks + q * LANES))[0])
+            if narrow:
+                place = zip_halves(line + q * k.right, other + q * k.right)
+            else:
+                place = (<const vec*> (line + q * k.right))[0]
+            place = keep(place, (<const vec*> (window.masks + q * LANES))[0])
             for r in range(ROW_PAIRS):
                 if 0 <= j - r < K:
-                    w = k.c.weights + (j - r) * K + q
-                    acc[0][r] = acc[0][r] + w[0] * place
+                    i = (j - r) * K + q
+                    acc[0][r] = acc[0][r] + weighted(k, narrow, i, place)
                     if q:
-                        acc[1][r] = acc[1][r] + w[K * K] * place
+                        acc[1][r] = acc[1][r] + weighted(k, narrow, i + K * K, place)
                     if j - r:
-                        acc[2][r] = acc[2][r] + w[2 * K * K] * place
+                        acc[2][r] = acc[2][r] + weighted(k, narrow, i + 2 * K * K, place)
                     if q and j - r:
-                        acc[3][r] = acc[3][r] + w[3 * K * K] * place
+                        acc[3][r] = acc[3][r] + weighted(k, narrow, i + 3 * K * K, place)
     for r in range(ROW_PAIRS):
         for f in range(2):
-            y = 2 * (row + (r if k.down > 0 else ROW_PAIRS - 1 - r)) + (f ^ k.alone_v)
-            to = k.c.y + y * k.width + 2 * column
-            fetch(to + 2 * ROW_PAIRS * k.width)
-            fetch(to + 2 * ROW_PAIRS * k.width + LANES)
-            if y < k.height and k.alone_h:
-                store_pair(to, acc[2 * f + 1][r], acc[2 * f][r], count)
-            elif y < k.height:
-                store_pair(to, acc[2 * f][r], acc[2 * f + 1][r], count)
+            y = 2 * (row + (r if down > 0 else ROW_PAIRS - 1 - r)) + (f ^ alone_v)
+            if y >= height:
+                continue
+            even, odd = acc[2 * f][r], acc[2 * f + 1][r]
+            if alone_h:
+                even, odd = odd, even
+            if narrow:
+                store_lanes(to + y * width, zip_evens(even, odd), count)
+                store_lanes(to + next_y + y * width, zip_odds(even, odd), count)
+            else:
+                fetch(to + (y + 2 * ROW_PAIRS) * width)
+                fetch(to + (y + 2 * ROW_PAIRS) * width + LANES)
+                store_pair(to + y * width, even, odd, count)
 
 
-cdef inline void spread_channel(Py_ssize_t K, const Spread* k) noexcept nogil:
+cdef inline void spread_channel(Py_ssize_t K, bint narrow, const Spread* k) noexcept nogil:
     # Tiles side by side, the last ones moved left or up.
     cdef const DepthChannel* c = &k.c
-    cdef Py_ssize_t row = 0, at, column, left, top, first, last, pitch, tile_top, height, rows = ROW_PAIRS + K - 1
+    cdef Py_ssize_t row = 0, at, column, left, rows = ROW_PAIRS + K - 1
     cdef const real* masks
-    cdef const real* x
+    cdef Window w
     cdef bint inside
     while row < c.rows:
         row = larger(smaller(row, c.rows - ROW_PAIRS), 0)
-        top, at, masks = c.top + row, 0, c.scratch.masks
-        first, last = larger(top, 0), smaller(top + rows, c.height) - 1
+        at, masks = 0, c.scratch.masks
         while at < c.columns:
             column = larger(smaller(at, c.columns - LANES), 0)
             left = c.left + column
-            x, pitch, tile_top, height = c.x + top * c.width + left, c.width, top, c.height
-            if first * c.width + left < -c.before or last * c.width + left + window() > c.behind:
-                c.scratch.copy(c, rows, top, left)
-                x, pitch, tile_top, height = c.scratch.windows, window(), 0, rows
+            open_window(&w, c, rows, c.top + row, left)
             if k.down < 0:
-                x, pitch, tile_top = x + (rows - 1) * pitch, -pitch, tile_top + rows - 1
+                w.x, w.pitch, w.top = w.x + (rows - 1) * w.pitch, -w.pitch, w.top + rows - 1
             if k.right < 0:
-                x += K - 1
+                w.x += K - 1
             inside = left >= 0 and left + reach(K, 1) <= c.width
-            spread_tile(K, k, x, pitch, tile_top, height, c.scratch.all if inside else masks, row, column)
+            w.masks = c.scratch.all if inside else masks
+            spread_tile(K, narrow, k, &w, row, column)
             masks += 0 if inside else K * LANES
             at += LANES
         row += ROW_PAIRS
 
 
 cdef inline void spread_3(const Spread* k) noexcept nogil:
-    spread_channel(2, k)
+    spread_channel(2, False, k)
 
 
 cdef inline void spread_5(const Spread* k) noexcept nogil:
-    spread_channel(3, k)
+    spread_channel(3, False, k)
+
+
+cdef inline void narrow_3(const Spread* k) noexcept nogil:
+    spread_channel(2, True, k)
+
+
+cdef inline spread_t choose_spread(Py_ssize_t K, bint narrow) noexcept nogil:
+    if narrow and LANES == MAX_LANES:
+        return narrow_3
+    return spread_3 if K == 2 else spread_5
 
 
 cdef inline void list_taps(const Spread* k, const Sum* s, Py_ssize_t* tap, Py_ssize_t* place) noexcept nogil:
@@ -131,18 +158,22 @@ cdef inline bint run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
     cdef Spread k
     cdef Py_ssize_t tap[MAX_DEPTH * MAX_DEPTH]
     cdef Py_ssize_t place[MAX_DEPTH * MAX_DEPTH]
-    cdef Py_ssize_t area = s.v.source * s.h.source, task, plane, group, m, row, i
-    cdef bint finite = True
+    cdef Py_ssize_t area = s.v.source * s.h.source, target_area = s.v.target * s.h.target, task = first, plane, group
+    cdef Py_ssize_t second, m, row, i
+    cdef bint finite = True, narrow = is_narrow(s), paired
     cdef const real* w
-    cdef spread_t serve = spread_3 if s.h.taps == 2 else spread_5
+    cdef const real* other
+    cdef spread_t serve = choose_spread(s.h.taps, narrow)
     k.alone_v, k.alone_h, k.width = s.v.alone, s.h.alone, s.h.target
     k.down, k.right = 1 - 2 * s.v.alone, 1 - 2 * s.h.alone
     k.c.height, k.c.width, k.c.scratch = s.v.source, s.h.source, scratch
     k.c.columns, k.c.left = positions(&s.h, 0), s.h.origin
     list_taps(&k, s, tap, place)
-    for task in range(first, last):
+    while task < last:
         plane, row = task // s.row_bands, task % s.row_bands * s.band_rows
-        group = plane % s.groups
+        paired = pairs_up(s, narrow, task, last)
+        group, second = plane % s.groups, (plane + paired) % s.groups
+        k.c.next_x, k.c.next_y = area * paired, s.m * target_area * paired
         k.c.x, k.c.before, k.c.behind = source + plane * area, plane * area, (s.n * s.groups - plane) * area
         k.c.top, k.c.rows = s.v.origin + row, smaller(s.band_rows, positions(&s.v, 0) - row)
         k.height = smaller(s.v.target - 2 * row, 2 * k.c.rows)
@@ -150,11 +181,17 @@ cdef inline bint run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
             finite = scale_rows(s, &k.c) and finite
         for m in range(s.m):
             w = weight + group * s.weight_group + m * s.weight_m
+            other = weight + second * s.weight_group + m * s.weight_m
             for i in range(s.weight_m):
-                k.c.weights[place[i]] = w[tap[i]]
-            k.c.bias = bias[group * s.m + m]
+                if narrow:
+                    k.c.pairs[2 * place[i]], k.c.pairs[2 * place[i] + 1] = w[tap[i]], other[tap[i]]
+                else:
+                    k.c.weights[place[i]] = w[tap[i]]
+            k.c.bias = k.c.biases[0] = bias[group * s.m + m]
+            k.c.biases[1] = bias[second * s.m + m]
             k.c.y = target + ((plane * s.m + m) * s.v.target + 2 * row) * s.h.target
             serve(&k)
             if s.target_shift:
                 finite = scratch.scale(k.c.y, k.c.y, 0, k.height * k.width, s.target_shift) and finite
+        task += 1 + paired
     return finite

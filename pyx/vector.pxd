@@ -102,6 +102,18 @@ cdef extern from *:
     #define PYCONV_ODD_4 1, 3, 5, 7
     #define PYCONV_ODD_8 1, 3, 5, 7, 9, 11, 13, 15
     #define PYCONV_ODD_16 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+    #define PYCONV_ZIP_2 0, 1
+    #define PYCONV_ZIP_4 0, 2, 1, 3
+    #define PYCONV_ZIP_8 0, 4, 1, 5, 2, 6, 3, 7
+    #define PYCONV_ZIP_16 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15
+    #define PYCONV_ZIP_EVEN_2 0, 2
+    #define PYCONV_ZIP_EVEN_4 0, 4, 2, 6
+    #define PYCONV_ZIP_EVEN_8 0, 8, 2, 10, 4, 12, 6, 14
+    #define PYCONV_ZIP_EVEN_16 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+    #define PYCONV_ZIP_ODD_2 1, 3
+    #define PYCONV_ZIP_ODD_4 1, 5, 3, 7
+    #define PYCONV_ZIP_ODD_8 1, 9, 3, 11, 5, 13, 7, 15
+    #define PYCONV_ZIP_ODD_16 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
     #define PYCONV_PASTE(a, b) a##b
     #define PYCONV_LIST(name, lanes) PYCONV_PASTE(name, lanes)
     #if defined(__clang__)
@@ -114,6 +126,27 @@ cdef extern from *:
     static inline vec zip_high(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_HIGH_, PYCONV_LANES)); }
     static inline vec evens(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_EVEN_, PYCONV_LANES)); }
     static inline vec odds(vec a, vec b) { return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_ODD_, PYCONV_LANES)); }
+    static inline vec zip_evens(vec a, vec b) {
+        return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_ZIP_EVEN_, PYCONV_LANES));
+    }
+    static inline vec zip_odds(vec a, vec b) {
+        return PYCONV_SHUFFLE(a, b, PYCONV_LIST(PYCONV_ZIP_ODD_, PYCONV_LANES));
+    }
+    typedef real half __attribute__((vector_size(PYCONV_VECTOR_BYTES / 2), aligned(sizeof(real)), may_alias));
+    static inline vec zip_halves(const real* a, const real* b) {
+        return __builtin_shufflevector(*(const half*)a, *(const half*)b, PYCONV_LIST(PYCONV_ZIP_, PYCONV_LANES));
+    }
+    static inline vec splat_pair(const real* a) {
+      #if PYCONV_BITS == 32
+        typedef long long pair __attribute__((may_alias, aligned(sizeof(real))));
+        typedef long long pairs __attribute__((vector_size(PYCONV_VECTOR_BYTES)));
+        return (vec)(*(const pair*)a - (pairs){0});
+      #else
+        return zip_low(splat(a[0]), splat(a[1]));
+      #endif
+    }
+    /* Without it gcc keeps all addresses of a loop that it unrolls, each in a register, until there are none left. */
+    static inline const real* here(const real* p) { __asm__("" : "+r"(p)); return p; }
     /* Without it gcc loads a vector again for each of its uses in a shuffle. */
     #if defined(__AVX512F__)
       static inline vec held(vec a) { __asm__("" : "+v"(a)); return a; }
@@ -219,6 +252,12 @@ cdef extern from *:
     vec zip_high(vec a, vec b) noexcept nogil           # the same from the upper halves
     vec evens(vec a, vec b) noexcept nogil              # a[0], a[2], ..., b[0], b[2], ...
     vec odds(vec a, vec b) noexcept nogil
+    vec zip_evens(vec a, vec b) noexcept nogil          # a[0], b[0], a[2], b[2], ...
+    vec zip_odds(vec a, vec b) noexcept nogil
+    vec zip_halves(const real* a, const real* b) noexcept nogil     # a[0], b[0], a[1], ... half a vector of each
+    vec splat_pair(const real* a) noexcept nogil        # a[0], a[1], a[0], a[1], ...
+    const real* here(const real* p) noexcept nogil      # p, computed where it stands
+    bint likely(bint a) noexcept nogil                  # a; what depends on it needs no jump
     vec held(vec a) noexcept nogil                      # a, in a register
     vec keep(vec a, vec mask) noexcept nogil            # a where the mask is set, else 0, whatever a was
     # the mask of the lanes i with 0 <= first + i * step < size

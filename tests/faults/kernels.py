@@ -70,9 +70,9 @@ FAULTS = [
         "rows that no tap reaches filled beyond their end",
     ),
     Fault(
-        "pyx/depthwise.pxd",
-        "memcpy(to + first, c.x + y * c.width + left + first",
-        "memcpy(to, c.x + y * c.width + left + first",
+        "pyx/depthwise_window.pxd",
+        "memcpy(to + first, x + y * c.width + left + first",
+        "memcpy(to, x + y * c.width + left + first",
         "padding at the left of a copied window left out",
     ),
     Fault(
@@ -236,7 +236,7 @@ FAULTS = [
         "first row of a depthwise kernel left out",
     ),
     Fault(
-        "pyx/depthwise.pxd",
+        "pyx/depthwise_window.pxd",
         "last = larger(smaller(c.width - left, window()), first)",
         "last = larger(smaller(c.width - left + 1, window()), first)",
         "pixel of the next row read in place of padding",
@@ -332,9 +332,33 @@ FAULTS = [
         "phases swapped where the padding is odd",
     ),
     Fault(
+        "pyx/depthwise_narrow.pxd",
+        "column = zip_halves(line, line + w.next)",
+        "column = zip_halves(line, line)",
+        "second picture of a narrow pair taken for the first one",
+    ),
+    Fault(
+        "pyx/depthwise_narrow.pxd",
+        "-2 if c.flipped else 2",
+        "2",
+        "kernels of a narrow pair backwards in the gradient",
+    ),
+    Fault(
+        "pyx/depthwise_window.pxd",
+        "task + 1 < last and not",
+        "not",
+        "a narrow picture paired with the one of another task",
+    ),
+    Fault(
         "pyx/spread.pxd",
-        "            elif y < k.height:\n",
-        "            else:\n",
+        "zip_odds(even, odd), count",
+        "zip_evens(even, odd), count",
+        "second channel of a narrow pair given the numbers of the first",
+    ),
+    Fault(
+        "pyx/spread.pxd",
+        "if y >= height:",
+        "if y > height:",
         "row behind the last one written",
     ),
     Fault(

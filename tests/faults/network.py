@@ -52,7 +52,7 @@ FAULTS = [
         "last row of a band not scaled back",
     ),
     Fault(
-        "pyx/depthwise.pxd",
+        "pyx/depthwise_window.pxd",
         "c.x = c.scratch.scaled + BEFORE - start",
         "c.x = c.scratch.scaled + BEFORE",
         "rows of a scaled band counted from that of the picture",
