@@ -7,7 +7,7 @@
 # depthwise_window.pxd has what is read, depthwise_tile.pxd the tiles, depthwise_narrow.pxd those of rows that fill no
 # more than half a vector.
 
-from depthwise_narrow cimport narrow_3, narrow_3_2, narrow_5, narrow_5_2, pair_weights
+from depthwise_narrow cimport narrow_3, narrow_3_2, narrow_5, narrow_5_2, narrow_7, narrow_7_2, pair_weights
 from depthwise_tile cimport depth_tile
 from depthwise_window cimport (LOW, TALL, TALLEST, DepthChannel, DepthScratch, Window, fetch_rows, open_window,
                                pairs_up, reach, scale_rows)
@@ -89,8 +89,8 @@ cdef inline void depth_7_2(const DepthChannel* c) noexcept nogil:
 cdef inline depth_channel_t choose_depth_channel(Py_ssize_t K, Py_ssize_t S, bint narrow) noexcept nogil:
     if narrow and LANES == MAX_LANES:
         if S == 1:
-            return narrow_3 if K == 3 else narrow_5
-        return narrow_3_2 if K == 3 else narrow_5_2
+            return narrow_3 if K == 3 else narrow_5 if K == 5 else narrow_7
+        return narrow_3_2 if K == 3 else narrow_5_2 if K == 5 else narrow_7_2
     if S == 1:
         return depth_3 if K == 3 else depth_5 if K == 5 else depth_7
     return depth_3_2 if K == 3 else depth_5_2 if K == 5 else depth_7_2

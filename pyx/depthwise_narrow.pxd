@@ -3,12 +3,13 @@
 #     lanes   a[0], b[0], a[1], b[1], ...     of channels a and b
 #
 # Their pictures are read where they are, and zipped on the way; weights are pairs. The sum goes column by column of the
-# kernel, and leaves out the rows of the padding.
+# kernel, and leaves out the rows of the padding. Even rows and odd ones have sums of their own, or each multiply-add
+# would wait for the one before.
 
 from depthwise_window cimport LOW, TALL, DepthChannel, Window, open_window
 from geometry cimport ceil_div, smaller
 from plan cimport MAX_DEPTH
-from vector cimport LANES, evens, here, keep, likely, odds, real, splat_pair, store_lanes, vec, zip_evens, zip_halves
+from vector cimport LANES, evens, here, keep, likely, odds, real, splat, splat_pair, store_lanes, vec, zip_evens, zip_halves
 
 
 cdef inline void pair_weights(DepthChannel* c, const real* a, const real* b) noexcept nogil:
@@ -22,7 +23,7 @@ cdef inline void pair_weights(DepthChannel* c, const real* a, const real* b) noe
 
 cdef inline const real* add_pairs(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, Py_ssize_t first, Py_ssize_t last,
                                   const Window* w, const vec* weights, const real* line, const real* top,
-                                  const real* mask, vec* acc) noexcept nogil:
+                                  const real* mask, vec (*acc)[2]) noexcept nogil:
     # What a column of the kernels makes of source rows first .. last, from `line` on; returns the line after them.
     # top: the line of the first row of the picture
     cdef vec column
@@ -37,7 +38,7 @@ cdef inline const real* add_pairs(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, Py_s
             column = keep(column, (<const vec*> mask)[0])
             for r in range(R):
                 if 0 <= first + j - r * S < K:
-                    acc[r] = acc[r] + weights[first + j - r * S] * column
+                    acc[r][(first + j) % 2] = acc[r][(first + j) % 2] + weights[first + j - r * S] * column
         line = here(line + w.pitch)
     return line
 
@@ -46,7 +47,8 @@ cdef inline void narrow_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dep
                              real* y) noexcept nogil:
     # R rows.  K, the stride S and R are literals. (The loop over columns is not to be unrolled, rows are, in two loops:
     # one of more than 16 would not be.)
-    cdef vec acc[TALL]
+    cdef vec acc[TALL][2]
+    cdef vec sums
     cdef vec weights[MAX_DEPTH]
     cdef Py_ssize_t step = -2 if c.flipped else 2
     cdef const real* of_column = c.pairs + (2 * K * K - 2 if c.flipped else 0)
@@ -54,7 +56,7 @@ cdef inline void narrow_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dep
     cdef const real* top
     cdef Py_ssize_t rows = (R - 1) * S + K, columns = c.columns, next_y = c.next_y, r, j, q
     for r in range(R):
-        acc[r] = splat_pair(c.biases)
+        acc[r][0], acc[r][1] = splat_pair(c.biases), splat(0)
     for q in range(c.taps):
         for j in range(K):
             weights[j] = splat_pair(of_column + (j * K + q) * step)
@@ -62,8 +64,9 @@ cdef inline void narrow_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dep
         line = add_pairs(K, S, R, 0, R, w, weights, w.x + q, top, w.masks + q * LANES, acc)
         add_pairs(K, S, R, R, rows, w, weights, line, top, w.masks + q * LANES, acc)
     for r in range(R):
-        store_lanes(y + r * columns, evens(acc[r], acc[r]), columns)
-        store_lanes(y + next_y + r * columns, odds(acc[r], acc[r]), columns)
+        sums = acc[r][0] + acc[r][1]
+        store_lanes(y + r * columns, evens(sums, sums), columns)
+        store_lanes(y + next_y + r * columns, odds(sums, sums), columns)
 
 
 cdef inline void narrow_tiles(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const DepthChannel* c) noexcept nogil:
@@ -102,3 +105,11 @@ cdef inline void narrow_3_2(const DepthChannel* c) noexcept nogil:
 
 cdef inline void narrow_5_2(const DepthChannel* c) noexcept nogil:
     narrow_channels(5, 2, c)
+
+
+cdef inline void narrow_7(const DepthChannel* c) noexcept nogil:
+    narrow_channels(7, 1, c)
+
+
+cdef inline void narrow_7_2(const DepthChannel* c) noexcept nogil:
+    narrow_channels(7, 2, c)

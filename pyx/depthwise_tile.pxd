@@ -3,9 +3,9 @@
 # With stride 2, vectors are loaded in pairs, and their even and odd lanes serve two taps. The taps of an output are
 # added in the order of the source positions that they read, row by row; of large kernels, column by column.
 
-from depthwise_window cimport TALLEST, DepthChannel, Window, tap_vector, window_row
+from depthwise_window cimport TALL, TALLEST, DepthChannel, Window, is_row, tap_vector, window_row
 from plan cimport MAX_DEPTH, is_large
-from vector cimport LANES, evens, held, keep, real, splat, store_lanes, vec
+from vector cimport LANES, evens, held, keep, likely, real, splat, store_lanes, vec
 
 
 cdef inline vec every(Py_ssize_t S, const real* line) noexcept nogil:
@@ -17,11 +17,15 @@ cdef inline vec every(Py_ssize_t S, const real* line) noexcept nogil:
 
 cdef inline void add_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, const DepthChannel* c, const Window* w,
                           vec* acc) noexcept nogil:
-    # The sums of depth_tile(), row by row of the source, each vector of which is read once.
+    # The sums of depth_tile(), row by row of the source, each vector of which is read once. Odd rows have sums of their
+    # own, or each multiply-add would wait for the one before.
+    cdef vec others[TALL]
     cdef vec column
     cdef vec pair[2]
     cdef const real* line
     cdef Py_ssize_t r, j, q
+    for r in range(R):
+        others[r] = splat(0)
     for j in range((R - 1) * S + K):
         line = window_row(w, c.scratch, j)
         for q in range(K):
@@ -29,8 +33,12 @@ cdef inline void add_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, c
             if edge:
                 column = keep(column, (<const vec*> (w.masks + q * LANES))[0])
             for r in range(R):
-                if 0 <= j - r * S < K:
+                if 0 <= j - r * S < K and j % 2:
+                    others[r] = others[r] + c.weights[(j - r * S) * K + q] * column
+                elif 0 <= j - r * S < K:
                     acc[r] = acc[r] + c.weights[(j - r * S) * K + q] * column
+    for r in range(R):
+        acc[r] = acc[r] + others[r]
 
 
 cdef inline void add_lines(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, Py_ssize_t first, Py_ssize_t last,
@@ -40,12 +48,13 @@ cdef inline void add_lines(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, 
     cdef vec column
     cdef Py_ssize_t j, r
     for j in range(last - first):
-        column = every(S, lines[first + j] + q)
-        if edge:
-            column = keep(column, (<const vec*> mask)[0])
-        for r in range(R):
-            if 0 <= first + j - r * S < K:
-                acc[r] = acc[r] + weights[first + j - r * S] * column
+        if likely(lines[first + j] != NULL):
+            column = every(S, lines[first + j] + q)
+            if edge:
+                column = keep(column, (<const vec*> mask)[0])
+            for r in range(R):
+                if 0 <= first + j - r * S < K:
+                    acc[r] = acc[r] + weights[first + j - r * S] * column
 
 
 cdef inline void add_columns(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, const DepthChannel* c,
@@ -57,7 +66,7 @@ cdef inline void add_columns(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge
     cdef const real* of_column = c.weights      # (as a pointer: the length of an array would let gcc unroll the loop)
     cdef Py_ssize_t rows = (R - 1) * S + K, j, q
     for j in range(rows):
-        lines[j] = window_row(w, c.scratch, j)
+        lines[j] = w.x + j * w.pitch if is_row(w, j) else NULL
     for q in range(c.taps):
         for j in range(K):
             weights[j] = splat(of_column[j * K + q])

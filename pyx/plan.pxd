@@ -189,10 +189,10 @@ cdef inline bint is_spread(const Sum* s) noexcept nogil:
 
 
 cdef inline bint is_narrow(const Sum* s) noexcept nogil:
-    # Whether two pictures share a vector of either of these tiles. (With shorter vectors, or of many taps, channels are
-    # better in the lanes.)
+    # Whether two pictures share a vector of either of these tiles. (With shorter vectors, or with the many sums of a
+    # spread 5x5 kernel, channels are better in the lanes.)
     return (LANES == MAX_LANES and 2 * positions(&s.h, 0) <= LANES
-            and (s.h.taps == 2 if s.paired else s.h.taps < MAX_DEPTH) and (is_spread(s) or is_depthwise(s)))
+            and (is_spread(s) and s.h.taps == 2 or is_depthwise(s)))
 
 
 cdef inline bint is_merged(const Sum* s) noexcept nogil:
