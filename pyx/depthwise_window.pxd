@@ -118,7 +118,7 @@ cdef inline vec tap_vector(Py_ssize_t S, Py_ssize_t q, const real* line, vec* pa
     # What tap q of a row reads: LANES numbers, S apart. S and q are literals; with a stride of two every load serves
     # two taps, the even one first, by way of `pair`.
     if S == 1:
-        return (<const vec*> (line + q))[0]
+        return held((<const vec*> (line + q))[0])
     if q % 2:
         return odds(pair[0], pair[1])
     pair[0], pair[1] = held((<const vec*> (line + q))[0]), held((<const vec*> (line + q + LANES))[0])

@@ -13,7 +13,7 @@ from geometry cimport ceil_div, larger, smaller
 from panel cimport transpose
 from plan cimport Sum
 from plane cimport open_planes, planes_size, read_source, shape_planes
-from vector cimport LANES, MAX_LANES, ROWS, integer, keep, real, splat, vec
+from vector cimport LANES, MAX_LANES, ROWS, held, integer, keep, real, splat, vec
 from workspace cimport Carver, carve
 
 cdef enum:
@@ -130,7 +130,7 @@ cdef inline void dot_tile(Py_ssize_t T, Py_ssize_t R, const Strip* b, const real
             for r in range(R):
                 d[r] = (<const vec*> (dy + r * area + q))[0]
             for t in range(T):
-                value = (<const vec*> (place[t] + q))[0]
+                value = held((<const vec*> (place[t] + q))[0])
                 for r in range(R):
                     acc[r][t] = acc[r][t] + d[r] * value
             q += LANES
