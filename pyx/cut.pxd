@@ -2,16 +2,12 @@
 # of the output channels, enough of them for all threads.
 
 from geometry cimport ceil_div, larger, positions, smaller, span
-from plan cimport (COPY_BYTES, MAX_PIXELS, PLANE_BYTES, SEVERAL, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIXELS, STRIP_SUMS,
-                   Sum, is_far, is_merged, sums_by_chunks)
+from plan cimport (COPY_BYTES, LARGE_BYTES, MAX_PIXELS, PLANE_BYTES, SEVERAL, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIXELS,
+                   STRIP_SUMS, Sum, is_far, is_merged, sums_by_chunks)
 from plane cimport needs_copy, read_source, shape_planes
 from tile cimport CHANNELS, PIXELS
 from vector cimport LANES, PANEL, ROWS, STRIP, real
 from workspace cimport LINE
-
-
-cdef enum:
-    LARGE_BYTES = 8 * 1024 * 1024   # of a picture that no longer stays in the third level
 
 
 cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t least) noexcept nogil:

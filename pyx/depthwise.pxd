@@ -12,7 +12,7 @@ from depthwise_tile cimport depth_tile
 from depthwise_window cimport (LOW, TALL, TALLEST, DepthChannel, DepthScratch, Window, fetch_rows, open_window,
                                pairs_up, reach, scale_rows)
 from geometry cimport ceil_div, larger, smaller
-from plan cimport Sum, is_narrow
+from plan cimport LARGE_BYTES, Sum, is_narrow
 from vector cimport LANES, MAX_LANES, ROWS, real
 
 ctypedef void (*depth_channel_t)(const DepthChannel* c) noexcept nogil
@@ -33,7 +33,8 @@ cdef inline void depth_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dept
         column = larger(smaller(at, c.columns - LANES), 0)
         left, y = c.left + column * S, c.y + row * c.columns + column
         open_window(&w, c, (R - 1) * S + K, top, left)
-        fetch_rows(c.ahead + (top + (R - 1) * S + K) * c.width + left, c.width, smaller(R * S, c.height), S)
+        if c.far or S > 1 or K > 3:
+            fetch_rows(c.ahead + (top + (R - 1) * S + K) * c.width + left, c.width, smaller(R * S, c.height), S)
         if left >= 0 and left + reach(K, S) <= c.width:
             depth_tile(K, S, R, False, c, &w, y, full)
         else:
@@ -109,7 +110,7 @@ cdef inline bint run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first
     cdef bint finite = True, narrow = is_narrow(s), paired
     cdef depth_channel_t serve = choose_depth_channel(K, s.h.pace, narrow)
     c.height, c.width, c.taps, c.columns, c.left, c.scratch = s.v.source, s.h.source, K, s.h.target, s.h.origin, k
-    c.flipped = s.h.tap[0].shift > 0
+    c.flipped, c.far = s.h.tap[0].shift > 0, s.n * s.source_image * <Py_ssize_t> sizeof(real) >= LARGE_BYTES
     while task < last:
         row, next = band * s.band_rows, group + 1 if group + 1 < s.groups else 0
         paired = pairs_up(s, narrow, task, last)

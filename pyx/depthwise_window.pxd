@@ -46,6 +46,7 @@ cdef struct DepthChannel:
     Py_ssize_t height, width, taps      # taps: along an axis; as a variable, lest loops that end there be unrolled
     Py_ssize_t before, behind       # numbers of the array before x, and from x on
     Py_ssize_t top, left            # source position of the first target
+    bint far                        # whether pictures come from beyond the third level
     bint flipped                    # whether the source is in the opposite order of the kernel
     real weights[KERNEL]
     real bias
@@ -126,8 +127,8 @@ cdef inline vec tap_vector(Py_ssize_t S, Py_ssize_t q, const real* line, vec* pa
 
 
 cdef inline void fetch_rows(const real* first, Py_ssize_t pitch, Py_ssize_t rows, Py_ssize_t S) noexcept nogil:
-    # What a strip of the next tile reads (S is a literal), or whatever lies there: no prefetcher follows so many rows.
-    # (Where a vector is a cache line; it was not measured elsewhere.)
+    # What a strip of the next tile reads (S is a literal), or whatever lies there: no prefetcher follows so many rows
+    # from memory. (Where a vector is a cache line; it was not measured elsewhere.)
     cdef Py_ssize_t _, q
     if LANES < LINE:
         return

@@ -19,6 +19,7 @@ cdef enum:
     SOURCE_BYTES = 640 * 1024       # the same for each tap of a pass, where the source is read in place
     SEVERAL = 3                     # taps of a pass from which channels in lanes take pixels as they come ...
     COPY_BYTES = 3072 * 1024        # ... and most of these that a task copies
+    LARGE_BYTES = 8 * 1024 * 1024   # of what no longer stays in the third level
     PAGES = 64                      # that a first-level TLB holds: summands that strip after strip reads in place
     # strips.pxd:
     STRIP_CHUNK = 128               # summands per tile, whose pixels (24 KiB) come from L1
