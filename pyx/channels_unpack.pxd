@@ -7,7 +7,11 @@ from block cimport Block, Phase, target_place, target_row
 from geometry cimport larger, smaller
 from panel cimport lanes_to_square, unpack_panel, zip_rows
 from plan cimport Sum, is_merged
-from vector cimport LANES, real, store_lanes, vec
+from vector cimport LANES, fetch_own, real, store_lanes, vec
+from workspace cimport LINE
+
+cdef enum:
+    L2_BYTES = 1024 * 1024
 
 
 cdef inline void list_targets(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, Py_ssize_t rows,
@@ -43,16 +47,27 @@ cdef inline void zip_row(const Sum* s, const Block* k, Py_ssize_t width, Py_ssiz
         column += LANES
 
 
+cdef inline void fetch_row(real* to, Py_ssize_t count) noexcept nogil:
+    # Its cache lines, to be written: no prefetcher follows the rows of so many channels.
+    cdef Py_ssize_t j = 0
+    while j < count:
+        fetch_own(to + j)
+        j += LINE
+
+
 cdef inline void unpack_zipped(const Sum* s, const Block* k, Py_ssize_t a, Py_ssize_t m, Py_ssize_t width,
                                Py_ssize_t lanes, Py_ssize_t rows, real* target) noexcept nogil:
     # The sums of channels m .. m + lanes, row after row. Two horizontal phases, which are two passes of a channel or,
     # merged, two channels, alternate in the target.
     cdef Py_ssize_t step = 1 if s.zipped else 2, image, row, i, end = 2 * k.column - s.h.offset
+    cdef bint large = s.target_image * <Py_ssize_t> sizeof(real) > L2_BYTES
     end += k.phases[0].columns + k.phases[1 if s.zipped else 0].columns
     for image in range(k.images):
         for row in range(rows):
             for i in range(lanes // step):
                 k.to[i] = target_row(s, k, a, m + i * step, image, row, target)
+                if large and row + 1 < rows and k.to[i] != NULL:
+                    fetch_row(k.to[i] + s.v.spacing * s.h.target, s.h.target)
             zip_row(s, k, width, image * rows + row, lanes // step, smaller(end, s.h.target))
 
 
