@@ -12,7 +12,7 @@ from channels_unpack cimport list_targets, unpack_sums
 from geometry cimport ceil_div, larger, positions, smaller, span, taps_of_pass
 from plan cimport CHUNK, SOURCE_BYTES, Sum, block_start, is_merged, packs_kernels, pass_start, pass_taps
 from runs cimport MAX_RUNS, Run, list_runs
-from tile cimport Term
+from tile cimport Operands, Term
 from tiles cimport channel_rows, patch_rows
 from vector cimport LANES, MAX_LANES, PANEL, TABLE_ROWS, fetch_far, real, vec
 from workspace cimport LINE
@@ -98,6 +98,7 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
     cdef const real* panel
     cdef const Patch* p
     cdef Ahead ahead
+    cdef Operands o
     # Pixels that come from further away than L2 every time are fetched while the chunk before is summed. (Of many small
     # images they lie in too many pages for that.)
     cdef bint far = k.images == 1 and s.c * s.planes.channel * <Py_ssize_t> sizeof(real) > SOURCE_BYTES
@@ -120,8 +121,10 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
             ahead.channels, ahead.line = smaller(channels, s.c - next), 0
             ahead.lines = smaller(s.planes.channel, span(&s.v, f.rows) * s.planes.columns) // LINE + 1
             step = larger(pixels // channel_rows(vectors) * BURST // (ahead.channels * ahead.lines), 1)
+        o.a, o.b, o.c = k.planes + c * s.planes.channel, panel, f.sums
         for i in range(f.count):
             p, j = f.patches + i, 0
+            o.depth, o.terms = channels * p.taps, p.terms
             high = patch_rows(vectors, p.pixels)
             tiles = ceil_div(p.pixels, high)
             while j < tiles:
@@ -129,9 +132,9 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
                 if s.packed != NULL and j < lines:
                     # The weights of the next chunk, or block, follow: the first tiles fetch a line of each row.
                     taken, fetched = 1, channels * f.taps * width + j * LINE
-                s.tiles.channels[vectors][high](taken, channels * p.taps, k.planes + c * s.planes.channel,
-                                                p.pixel_at + j * high, p.terms, panel, f.sums, p.sum_at + j * high,
-                                                fetched)
+                o.count, o.ahead = taken, fetched
+                o.row_at, o.out_at = p.pixel_at + j * high, p.sum_at + j * high
+                s.tiles.channels[vectors][high](&o)
                 if far:
                     look_ahead(&ahead, k.planes + next * s.planes.channel, s.planes.channel)
                 j += taken

@@ -12,8 +12,8 @@ from panel cimport zip_rows
 from plan cimport PAGES, Sum, first_channel, is_merged, pass_start, pass_taps, rows_stand_alone
 from plane cimport open_planes
 from strips cimport add_strips
-from tile cimport CHANNELS
-from tiles cimport narrower, pixel_tile_t, row_count, widest
+from tile cimport CHANNELS, Operands
+from tiles cimport narrower, row_count, tile_t, widest
 from vector cimport LANES, ROWS, STRIP, real, splat, store_lanes, vec
 
 
@@ -77,13 +77,15 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
     cdef Py_ssize_t row_step = s.v.spacing * s.h.target, column_step = s.h.spacing
     cdef Py_ssize_t weight_m = 1 if is_merged(s) else s.weight_m, i, summands
     cdef Py_ssize_t chunk = PAGES if R == ROWS and not s.planes.copied else larger(depth, 1)
-    cdef pixel_tile_t tile
+    cdef tile_t tile
     cdef real* outputs = target + m * target_m
     cdef bint seamless = pitch == columns == s.h.target and row_step == pitch and column_step == 1
     cdef bint by_rows = (R == ROWS and not seamless and column_step == 1 and not is_merged(s)
                          and rows_stand_alone(columns, pitch, depth))
     cdef bint direct
     cdef real* c
+    cdef Operands o
+    o.a, o.a_row, o.bias = weights, weight_m, bias
     while at < end:
         if at % pitch >= columns:
             at += pitch - at % pitch
@@ -113,12 +115,13 @@ cdef inline void pixel_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssize
             count = (end - at if seamless else columns - at % pitch) // (vectors * LANES)
             if count > 1 and left - count * full == 1 and full + 1 == 2 * middle:
                 count -= 1
+        o.count, o.b, o.c, o.c_row = count, k.planes + at, c, c_row
         i = 0
         while i == 0 or i < depth:
             summands = smaller(depth - i, chunk)
+            o.depth, o.a_at, o.b_at = summands, s.weight_at + start + i, s.source_at + start + i
             tile = s.tiles.pixels[R][vectors] if i == 0 else s.tiles.more[vectors]
-            tile(count, summands, weights, weight_m, s.weight_at + start + i, k.planes + at, s.source_at + start + i,
-                 bias, c, c_row)
+            tile(&o)
             i += chunk
         if is_merged(s):
             write_merged(s, k, m, R, smaller(vectors * LANES, end - at), at, columns, target)

@@ -9,7 +9,8 @@
 from depthwise_window cimport LOW, TALL, DepthChannel, Window, open_window
 from geometry cimport ceil_div, smaller
 from plan cimport MAX_DEPTH
-from vector cimport LANES, evens, here, keep, likely, odds, real, splat, splat_pair, store_lanes, vec, zip_evens, zip_halves
+from vector cimport (LANES, evens, here, keep, likely, odds, real, splat, splat_pair, store_lanes, vec, zip_evens,
+                     zip_halves)
 
 
 cdef inline void pair_weights(DepthChannel* c, const real* a, const real* b) noexcept nogil:

@@ -11,6 +11,7 @@
 #   CHANNELS  lanes are channels. a: R places in the source planes, row_at[r] + terms[i].place; b: row terms[i].row of a
 #             packed panel, V vectors wide. Starts at what row out_at[r] of c holds, and is put there. Unless V is
 #             1, which leaves no register for it, a line of weights is fetched for each summand, `ahead` of those read.
+#             Tiles of a call are blocks of R rows, one after the other in row_at and out_at.
 #   SUMS      as CHANNELS, but starts at 0 and is added to c at the end: partial sums of a long one.
 #
 # R, V and `kind` are literals wherever tile() is called, and every cdef inline function is forced inline (setup.py), so
@@ -37,16 +38,27 @@ cdef struct Term:
     Py_ssize_t place            # offset of the broadcast number
     Py_ssize_t row              # of the panel
 
+cdef struct Operands:
+    # Of `count` neighbouring tiles of `depth` summands. A kind reads only the fields that it has a use for.
+    Py_ssize_t count, depth
+    const real* a
+    Py_ssize_t a_row            # PIXELS, MORE: a[r * a_row + a_at[i]]
+    const Py_ssize_t* a_at
+    const Py_ssize_t* row_at    # else: a[row_at[r] + terms[i].place]
+    const real* b
+    const Py_ssize_t* b_at      # PIXELS, MORE: b[b_at[i]]
+    const Term* terms           # else: b (., V * LANES)[terms[i].row]
+    const real* bias            # PIXELS: (R,)
+    real* c
+    Py_ssize_t c_row            # PIXELS, MORE: c (R, V * LANES), c_row apart
+    const Py_ssize_t* out_at    # else: c (., V * LANES)[out_at[r]]
+    Py_ssize_t ahead            # CHANNELS
+
 ctypedef const real* source_t
 
 
-cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, Py_ssize_t depth,
-                      const real* a, Py_ssize_t a_row, const Py_ssize_t* row_at, const Py_ssize_t* a_at,
-                      const real* b, const Py_ssize_t* b_at, const Term* terms,
-                      const real* bias, real* c, Py_ssize_t c_row, const Py_ssize_t* out_at,
-                      Py_ssize_t ahead) noexcept nogil:
-    # PIXELS, MORE: a[r * a_row + a_at[i]]  b[b_at[i]]  c (R, V * LANES), c_row apart
-    # else:   a[row_at[r] + terms[i].place]  b (., V * LANES)[terms[i].row]  c (., V * LANES)[out_at[r]]
+cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, const Operands* o) noexcept nogil:
+    # (Fields as variables: as far as gcc knows, what is stored to c may be one of them.)
     cdef vec acc[MAX_ROWS][STRIP]
     cdef vec column[STRIP]
     cdef source_t row[MAX_ROWS]
@@ -54,10 +66,20 @@ cdef inline void tile(Kind kind, Py_ssize_t R, Py_ssize_t V, Py_ssize_t count, P
     cdef vec* out
     cdef real factor
     cdef Py_ssize_t _, i, r, v, at
+    cdef Py_ssize_t depth = o.depth, a_row = o.a_row, c_row = o.c_row, ahead = o.ahead
     cdef bint by_pixels = kind == PIXEL_TILE or kind == MORE_TILE
+    cdef const real* a = o.a
+    cdef const Py_ssize_t* a_at = o.a_at
+    cdef const Py_ssize_t* row_at = o.row_at
+    cdef const real* b = o.b
+    cdef const Py_ssize_t* b_at = o.b_at
+    cdef const real* bias = o.bias
+    cdef real* c = o.c
+    cdef const Py_ssize_t* out_at = o.out_at
+    cdef const Term* terms = o.terms
     cdef const Term* term
     cdef const Term* last = NULL if by_pixels else terms + depth       # a counter would take another register
-    for _ in range(count):
+    for _ in range(o.count):
         for r in range(R):
             row[r] = a + r * a_row if by_pixels else a + row_at[r]
             for v in range(V):

@@ -4,26 +4,19 @@
 # compete with it for registers.
 
 from geometry cimport ceil_div
-from tile cimport CHANNEL_TILE, MORE_TILE, PIXEL_TILE, SUM_TILE, Term, tile
-from vector cimport MAX_ROWS, PANEL, ROWS, ROWS_X1, ROWS_X2, STRIP, WIDE, real
+from tile cimport CHANNEL_TILE, MORE_TILE, PIXEL_TILE, SUM_TILE, Operands, tile
+from vector cimport MAX_ROWS, PANEL, ROWS, ROWS_X1, ROWS_X2, STRIP, WIDE
 
 cdef enum:
     LEAST_ROWS = 5
 
-# count strips of V vectors, side by side in the planes and in c
-ctypedef void (*pixel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                              const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                              const real* bias, real* c, Py_ssize_t c_row) noexcept nogil
-# count blocks of R rows, one after the other in row_at and out_at
-ctypedef void (*channel_tile_t)(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                                const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                                Py_ssize_t ahead) noexcept nogil
+ctypedef void (*tile_t)(const Operands* o) noexcept nogil
 
 cdef struct Tiles:
-    pixel_tile_t pixels[MAX_ROWS + 1][STRIP + 1]        # [R][V]
-    pixel_tile_t more[4]                                # [V], R = ROWS
-    channel_tile_t channels[4][MAX_ROWS + 1]            # [V][R], R = patch_rows(V, pixels)
-    channel_tile_t sums[4]                              # [V], R = channel_rows(V)
+    tile_t pixels[MAX_ROWS + 1][STRIP + 1]      # [R][V]
+    tile_t more[4]                              # [V], R = ROWS
+    tile_t channels[4][MAX_ROWS + 1]            # [V][R], R = patch_rows(V, pixels)
+    tile_t sums[4]                              # [V], R = channel_rows(V)
 
 
 cdef inline Py_ssize_t channel_rows(Py_ssize_t vectors) noexcept nogil:
@@ -42,205 +35,124 @@ cdef inline Py_ssize_t patch_rows(Py_ssize_t vectors, Py_ssize_t pixels) noexcep
     return best
 
 
-cdef inline void channels_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void channels_x3(const Operands* o) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS, 3, o)
 
 
-cdef inline void channels_7x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(CHANNEL_TILE, 7, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void channels_7x3(const Operands* o) noexcept nogil:
+    tile(CHANNEL_TILE, 7, 3, o)
 
 
-cdef inline void channels_6x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(CHANNEL_TILE, 6, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void channels_6x3(const Operands* o) noexcept nogil:
+    tile(CHANNEL_TILE, 6, 3, o)
 
 
-cdef inline void channels_5x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(CHANNEL_TILE, 5, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void channels_5x3(const Operands* o) noexcept nogil:
+    tile(CHANNEL_TILE, 5, 3, o)
 
 
-cdef inline void channels_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS_X2, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void channels_x2(const Operands* o) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS_X2, 2, o)
 
 
-cdef inline void channels_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(CHANNEL_TILE, ROWS_X1, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void channels_x1(const Operands* o) noexcept nogil:
+    tile(CHANNEL_TILE, ROWS_X1, 1, o)
 
 
-cdef inline void sums_x3(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(SUM_TILE, ROWS, 3, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void sums_x3(const Operands* o) noexcept nogil:
+    tile(SUM_TILE, ROWS, 3, o)
 
 
-cdef inline void sums_x2(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(SUM_TILE, ROWS_X2, 2, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void sums_x2(const Operands* o) noexcept nogil:
+    tile(SUM_TILE, ROWS_X2, 2, o)
 
 
-cdef inline void sums_x1(Py_ssize_t count, Py_ssize_t depth, const real* planes, const Py_ssize_t* row_at,
-                             const Term* terms, const real* panel, real* c, const Py_ssize_t* out_at,
-                             Py_ssize_t ahead) noexcept nogil:
-    tile(SUM_TILE, ROWS_X1, 1, count, depth, planes, 0, row_at, NULL, panel, NULL, terms, NULL, c, 0, out_at, ahead)
+cdef inline void sums_x1(const Operands* o) noexcept nogil:
+    tile(SUM_TILE, ROWS_X1, 1, o)
 
 
-cdef inline void pixels_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_rowsx3(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, ROWS, 3, o)
 
 
-cdef inline void pixels_rowsx2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_rowsx2(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, ROWS, 2, o)
 
 
-cdef inline void pixels_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_rowsx1(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, ROWS, 1, o)
 
 
-cdef inline void more_rowsx3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(MORE_TILE, ROWS, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void more_rowsx3(const Operands* o) noexcept nogil:
+    tile(MORE_TILE, ROWS, 3, o)
 
 
-cdef inline void more_rowsx2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(MORE_TILE, ROWS, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void more_rowsx2(const Operands* o) noexcept nogil:
+    tile(MORE_TILE, ROWS, 2, o)
 
 
-cdef inline void more_rowsx1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(MORE_TILE, ROWS, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void more_rowsx1(const Operands* o) noexcept nogil:
+    tile(MORE_TILE, ROWS, 1, o)
 
 
-cdef inline void pixels_6x4(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 6, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_6x4(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 6, 4, o)
 
 
-cdef inline void pixels_6x2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 6, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_6x2(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 6, 2, o)
 
 
-cdef inline void pixels_6x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 6, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_6x1(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 6, 1, o)
 
 
-cdef inline void pixels_4x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_4x6(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 4, 6, o)
 
 
-cdef inline void pixels_4x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_4x3(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 4, 3, o)
 
 
-cdef inline void pixels_4x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 4, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_4x1(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 4, 1, o)
 
 
-cdef inline void pixels_3x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 3, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_3x6(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 3, 6, o)
 
 
-cdef inline void pixels_3x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 3, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_3x3(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 3, 3, o)
 
 
-cdef inline void pixels_3x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 3, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_3x1(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 3, 1, o)
 
 
-cdef inline void pixels_2x4(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 4, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_2x4(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 2, 4, o)
 
 
-cdef inline void pixels_2x2(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 2, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_2x2(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 2, 2, o)
 
 
-cdef inline void pixels_2x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 2, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_2x1(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 2, 1, o)
 
 
-cdef inline void pixels_1x6(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 6, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_1x6(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 1, 6, o)
 
 
-cdef inline void pixels_1x3(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 3, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_1x3(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 1, 3, o)
 
 
-cdef inline void pixels_1x1(Py_ssize_t count, Py_ssize_t depth, const real* weights, Py_ssize_t weight_m,
-                             const Py_ssize_t* weight_at, const real* planes, const Py_ssize_t* source_at,
-                             const real* bias, real* c, Py_ssize_t c_row) noexcept nogil:
-    tile(PIXEL_TILE, 1, 1, count, depth, weights, weight_m, NULL, weight_at, planes, source_at, NULL,
-         bias, c, c_row, NULL, 0)
+cdef inline void pixels_1x1(const Operands* o) noexcept nogil:
+    tile(PIXEL_TILE, 1, 1, o)
 
 
 cdef inline void list_tiles(Tiles* t) noexcept nogil:

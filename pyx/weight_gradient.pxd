@@ -16,7 +16,7 @@ from geometry cimport ceil_div, smaller
 from panel cimport pack_panel, pack_rows, unpack_panel
 from plan cimport Sum, block_start
 from plane cimport open_planes, planes_size
-from tile cimport Term
+from tile cimport Operands, Term
 from tiles cimport channel_rows
 from vector cimport LANES, PANEL, TABLE_ROWS, held, real, splat, vec
 from walk_plan cimport Stretch, WalkPlan, chunk_pixels, next_stretch
@@ -162,15 +162,18 @@ cdef inline void add_slab(const WalkPlan* w, const Sum* s, Walk* k, bint begins,
     cdef real* sums = k.sums
     cdef const WalkPatch* p
     cdef vec zero = held(splat(0))
+    cdef Operands o
     if w.chunks > 1:
         sums += (block - k.first_block) * (rows + 1) * (PANEL * LANES)
     if begins:
         for i in range(rows * width // LANES):
             (<vec*> sums)[i] = zero
+    o.a, o.b, o.c = k.planes + start * s.planes.channel, panel, sums
     for i in range(patches):
         p = k.patches + i
-        s.tiles.sums[width // LANES](ceil_div(p.rows, channel_rows(width // LANES)), p.pixels,
-                                     k.planes + start * s.planes.channel, p.row_at, p.terms, panel, sums, p.sum_at, 0)
+        o.count, o.depth = ceil_div(p.rows, channel_rows(width // LANES)), p.pixels
+        o.row_at, o.terms, o.out_at = p.row_at, p.terms, p.sum_at
+        s.tiles.sums[width // LANES](&o)
     if ends:
         unpack_panel(sums, width, dw + k.group * s.weight_group + m * s.weight_m + (k.channel + start) * s.weight_c,
                      s.weight_m, smaller(width, s.m - m), s.weight_at, rows)

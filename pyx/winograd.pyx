@@ -21,7 +21,7 @@ cimport numpy as cnp
 from geometry cimport Geometry
 from vector cimport LANES, real
 from winograd_few cimport FEW_TILES
-from winograd_matrices cimport OUTPUTS
+from winograd_lines cimport OUTPUTS
 from winograd_plan cimport OWN_BYTES, carve_offsets, cut, keeps_weights, panels_for, u_bytes
 from winograd_small cimport ROWS_SMALL
 from winograd_sum cimport Winograd, describe

@@ -7,7 +7,8 @@
 # are those of winograd_product.pxd: the same numbers, in the same order.
 
 from vector cimport LANES, ROWS, fetch, real, splat, vec
-from winograd_matrices cimport SPAN, at, weight_of
+from winograd_lines cimport at
+from winograd_matrices cimport SPAN, weight_of
 
 cdef extern from *:
     """

@@ -11,7 +11,8 @@
 # Loops over lines end at a variable, as in winograd_phases.pxd.
 
 from vector cimport LANES, real, vec
-from winograd_matrices cimport SPAN, at, point_p, point_q, put, put_line
+from winograd_lines cimport at, put, put_line
+from winograd_matrices cimport SPAN, point_p, point_q
 
 cdef extern from *:
     """

@@ -2,8 +2,7 @@
 
 from vector cimport LANES, MAX_LANES, real, splat, vec
 from winograd_fives cimport line_of_five_output, line_of_five_weight
-from winograd_matrices cimport (line_of_data, line_of_gradient, line_of_output, line_of_weight,
-                                line_of_weight_gradient)
+from winograd_matrices cimport line_of_data, line_of_gradient, line_of_output, line_of_weight, line_of_weight_gradient
 from winograd_phases cimport line_of_phase_data, line_of_phase_output, line_of_phase_weight
 from winograd_small cimport line_of_small_data, line_of_small_output
 from winograd_strided cimport (line_of_strided_data, line_of_strided_gradient, line_of_strided_output,

@@ -4,7 +4,8 @@ from geometry cimport ceil_div, smaller
 from panel cimport transpose
 from vector cimport LANES, LARGEST, MAX_LANES, real, splat, store_lanes, vec
 from winograd_fives cimport FIVE_OUTPUTS, transform_five_output
-from winograd_matrices cimport OUTPUTS, SPAN, line_of_output_at, transform_output
+from winograd_lines cimport OUTPUTS
+from winograd_matrices cimport SPAN, line_of_output_at, transform_output
 from winograd_phases cimport PHASE_POINTS, transform_phase_output
 from winograd_plan cimport panel_start
 from winograd_small cimport SMALL, transform_small_output

@@ -13,7 +13,7 @@
 # the code, and no less time.
 
 from vector cimport LANES, real, vec
-from winograd_matrices cimport OUTPUTS, at, both_ways, put, put_line
+from winograd_lines cimport OUTPUTS, at, both_ways, put, put_line
 
 cdef extern from *:
     """

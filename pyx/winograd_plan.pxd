@@ -13,7 +13,7 @@
 
 from geometry cimport ceil_div, larger, smaller
 from vector cimport LANES, PANEL, ROWS, real
-from winograd_matrices cimport POINTS
+from winograd_lines cimport POINTS
 from winograd_product cimport CHANNELS_AHEAD
 from winograd_small cimport ROWS_SMALL
 from winograd_sum cimport Winograd, is_few, is_small

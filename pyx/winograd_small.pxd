@@ -14,7 +14,7 @@
 # flipped kernel has the points 0 and infinity exchanged: for it, they are exchanged in V and M.
 
 from vector cimport LANES, MAX_LANES, fetch, real, splat, vec
-from winograd_matrices cimport at, put, put_line
+from winograd_lines cimport at, put, put_line
 
 cdef enum:
     SMALL = 2               # targets of a tile along either axis

@@ -3,7 +3,8 @@
 # Loops over lines end at a variable, as in winograd_phases.pxd.
 
 from vector cimport LANES, MAX_LANES, real, splat, vec
-from winograd_matrices cimport OUTPUTS, SPAN, both_ways, line_of_data_at, line_of_gradient_at, line_of_output_at
+from winograd_lines cimport OUTPUTS, both_ways
+from winograd_matrices cimport SPAN, line_of_data_at, line_of_gradient_at, line_of_output_at
 
 
 cdef inline void transform_spaced_data(real* t, Py_ssize_t t_step, const real* d, Py_ssize_t row, Py_ssize_t column,

@@ -15,7 +15,7 @@
 
 from geometry cimport smaller
 from vector cimport LANES, MAX_LANES, real, vec
-from winograd_matrices cimport OUTPUTS, at, both_ways, put, put_line
+from winograd_lines cimport OUTPUTS, at, both_ways, put, put_line
 from winograd_phases cimport (PHASE_SPAN, line_of_phase_data, line_of_phase_gradient, line_of_phase_output,
                               line_of_phase_weight, line_of_phase_weight_gradient)
 

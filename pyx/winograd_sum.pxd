@@ -18,7 +18,8 @@ from geometry cimport Geometry, ceil_div, larger, smaller
 from vector cimport LANES
 from winograd_few cimport FEW_TILES
 from winograd_fives cimport FIVE_OUTPUTS
-from winograd_matrices cimport OUTPUTS, POINTS, SPAN
+from winograd_lines cimport OUTPUTS, POINTS
+from winograd_matrices cimport SPAN
 from winograd_phases cimport PARITY_POINTS, PHASE_POINTS
 from winograd_small cimport SMALL, SMALL_POINTS
 from winograd_strided cimport STRIDED_POINTS, STRIDED_WEIGHTS, strided_weight

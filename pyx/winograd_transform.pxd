@@ -10,7 +10,8 @@ from geometry cimport ceil_div, larger, smaller
 from panel cimport pack_panel
 from vector cimport LANES, PANEL, fetch, held, real, splat, vec
 from winograd_fives cimport transform_five_weights
-from winograd_matrices cimport OUTPUTS, SPAN, at, line_of_data_at, line_of_weight, put, transform_data, transform_weight
+from winograd_lines cimport OUTPUTS, at, put
+from winograd_matrices cimport SPAN, line_of_data_at, line_of_weight, transform_data, transform_weight
 from winograd_phases cimport PHASE_POINTS, transform_phase_data, transform_phase_weights
 from winograd_small cimport transform_small_data
 from winograd_spaced cimport transform_spaced_data

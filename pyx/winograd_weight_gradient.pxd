@@ -16,8 +16,8 @@
 from geometry cimport ceil_div, larger, smaller
 from panel cimport unpack_panel
 from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
-from winograd_matrices cimport (OUTPUTS, SPAN, at, line_of_gradient_at, line_of_weight_gradient, put,
-                                transform_gradient)
+from winograd_lines cimport OUTPUTS, at, put
+from winograd_matrices cimport SPAN, line_of_gradient_at, line_of_weight_gradient, transform_gradient
 from winograd_phases cimport PHASE_POINTS, transform_phase_gradient, transform_phase_sums
 from winograd_plan cimport most_tiles, panel_start, shape_v, stage_bytes, whole_pieces
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of

@@ -5,7 +5,7 @@ from libc.string cimport memset
 from geometry cimport larger, smaller
 from panel cimport transpose
 from vector cimport LANES, MAX_LANES, real, vec
-from winograd_matrices cimport put
+from winograd_lines cimport put
 from winograd_sum cimport Winograd
 
 cdef struct Window:

@@ -213,8 +213,8 @@ FAULTS = [
     ),
     Fault(
         "pyx/channels.pxd",
-        "p.pixel_at + j * high, p.terms",
-        "p.pixel_at, p.terms",
+        "o.row_at, o.out_at = p.pixel_at + j * high,",
+        "o.row_at, o.out_at = p.pixel_at,",
         "the first tiles of a patch once more, after what is fetched between them",
     ),
     Fault(

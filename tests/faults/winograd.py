@@ -124,7 +124,7 @@ FAULTS = [
         "rows of tiles that lie between each other taken one after the other",
     ),
     Fault(
-        "pyx/winograd_matrices.pxd",
+        "pyx/winograd_lines.pxd",
         "taken * LANES, d + i * column, row)",
         "taken * LANES, d + i * LANES, row)",
         "columns between the numbers of a dilated tile read",
