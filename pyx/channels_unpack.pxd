@@ -6,12 +6,9 @@
 from block cimport Block, Phase, target_place, target_row
 from geometry cimport larger, smaller
 from panel cimport lanes_to_square, unpack_panel, zip_rows
-from plan cimport Sum, is_merged
+from plan cimport L2_BYTES, Sum, is_merged
 from vector cimport LANES, fetch_own, real, store_lanes, vec
 from workspace cimport LINE
-
-cdef enum:
-    L2_BYTES = 1024 * 1024
 
 
 cdef inline void list_targets(const Sum* s, Block* k, Py_ssize_t a, Py_ssize_t b, Py_ssize_t rows,

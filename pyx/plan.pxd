@@ -19,6 +19,7 @@ cdef enum:
     SOURCE_BYTES = 640 * 1024       # the same for each tap of a pass, where the source is read in place
     SEVERAL = 3                     # taps of a pass from which channels in lanes take pixels as they come ...
     COPY_BYTES = 3072 * 1024        # ... and most of these that a task copies
+    L2_BYTES = 1024 * 1024          # of what no longer stays in a second-level cache
     LARGE_BYTES = 8 * 1024 * 1024   # of what no longer stays in the third level
     PAGES = 64                      # that a first-level TLB holds: summands that strip after strip reads in place
     # strips.pxd:
@@ -216,7 +217,7 @@ cdef inline bint is_large(Py_ssize_t K, Py_ssize_t S) noexcept nogil:
 
 cdef inline bint is_far(const Sum* s) noexcept nogil:
     # Whether the weights are too many for a second-level cache.
-    return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) >= 1024 * 1024
+    return s.m * s.c * s.v.taps * s.h.taps * <Py_ssize_t> sizeof(real) >= L2_BYTES
 
 
 cdef inline bint packs_kernels(const Sum* s) noexcept nogil:
