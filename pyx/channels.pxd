@@ -102,6 +102,7 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
     # Pixels that come from further away than L2 every time are fetched while the chunk before is summed. (Of many small
     # images they lie in too many pages for that.)
     cdef bint far = k.images == 1 and s.c * s.planes.channel * <Py_ssize_t> sizeof(real) > SOURCE_BYTES
+    ahead.channels = ahead.line = ahead.lines = 0
     for r in range(width):
         first[r] = bias[m + r] if r < lanes else 0
     for j in range(pixels):

@@ -10,7 +10,7 @@ cimport numpy as cnp
 
 from bias_gradient cimport sum_channels
 from channels_pack cimport pack_weights
-from depthwise_window cimport cut_scaled
+from depthwise_task cimport cut_scaled
 from dot_walk cimport DotPlan, add_parts
 from geometry cimport Geometry, ceil_div, larger, smaller
 from groups cimport pack_groups

@@ -4,15 +4,15 @@
 #
 #     x (h.source rows of w)   weights (K, K), in the order of the source   y (v.target rows of h.target)
 #
-# depthwise_window.pxd has what is read, depthwise_tile.pxd the tiles, depthwise_narrow.pxd those of rows that fill no
-# more than half a vector.
+# depthwise_task.pxd has what a task is, depthwise_window.pxd what tiles read, depthwise_tile.pxd the tiles, and
+# depthwise_narrow.pxd those of rows that fill no more than half a vector.
 
 from depthwise_narrow cimport narrow_3, narrow_3_2, narrow_5, narrow_5_2, narrow_7, narrow_7_2, pair_weights
+from depthwise_task cimport close_target, close_task, open_channels, open_target, open_task, scale_rows
 from depthwise_tile cimport depth_tile
-from depthwise_window cimport (LOW, TALL, TALLEST, DepthChannel, DepthScratch, Window, fetch_rows, open_window,
-                               pairs_up, reach, scale_rows)
-from geometry cimport ceil_div, larger, smaller
-from plan cimport LARGE_BYTES, Sum, is_narrow
+from depthwise_window cimport LOW, TALL, TALLEST, DepthChannel, DepthScratch, Window, fetch_rows, open_window, reach
+from geometry cimport larger, smaller
+from plan cimport Sum, is_narrow
 from vector cimport LANES, MAX_LANES, ROWS, real
 
 ctypedef void (*depth_channel_t)(const DepthChannel* c) noexcept nogil
@@ -99,44 +99,29 @@ cdef inline depth_channel_t choose_depth_channel(Py_ssize_t K, Py_ssize_t S, bin
 
 cdef inline bint run_depth_tasks(const Sum* s, DepthScratch* k, Py_ssize_t first, Py_ssize_t last, const real* source,
                                  const real* weight, const real* bias, real* target) noexcept nogil:
-    # Task = (image, group, row band). Returns whether all that was scaled is finite.
+    # Returns whether all that was scaled is finite.
     # source (n, groups, v.source, h.source)  weight (of all groups)  bias (groups * m,)
     # target (n, groups * m, v.target, h.target)
     cdef DepthChannel c
-    cdef Py_ssize_t K = s.h.taps, area = s.v.source * s.h.source, target_area = s.v.target * s.h.target, task = first
-    cdef Py_ssize_t band = first % s.row_bands, plane = first // s.row_bands, group = plane % s.groups, next, second
-    cdef Py_ssize_t row, m, i
+    cdef Py_ssize_t count = s.h.taps * s.h.taps, task = first, taken, m, i
     cdef const real* w
-    cdef bint finite = True, narrow = is_narrow(s), paired
-    cdef depth_channel_t serve = choose_depth_channel(K, s.h.pace, narrow)
-    c.height, c.width, c.taps, c.columns, c.left, c.scratch = s.v.source, s.h.source, K, s.h.target, s.h.origin, k
-    c.flipped, c.far = s.h.tap[0].shift > 0, s.n * s.source_image * <Py_ssize_t> sizeof(real) >= LARGE_BYTES
+    cdef bint finite = True, narrow = is_narrow(s)
+    cdef depth_channel_t serve = choose_depth_channel(s.h.taps, s.h.pace, narrow)
+    open_channels(&c, s, k, first)
     while task < last:
-        row, next = band * s.band_rows, group + 1 if group + 1 < s.groups else 0
-        paired = pairs_up(s, narrow, task, last)
-        second = next if paired else group
-        c.next_x, c.next_y = area * paired, s.m * target_area * paired
-        c.x = c.ahead = source + plane * area
-        c.before, c.behind = plane * area, (s.n * s.groups - plane) * area
-        c.top, c.rows = s.v.origin + row * s.v.pace, smaller(s.band_rows, s.v.target - row)
+        taken = open_task(&c, s, source, last - task)
         if s.source_shift:
             finite = scale_rows(s, &c) and finite
         for m in range(s.m):
-            w = weight + group * s.weight_group + m * s.weight_m
-            c.bias = c.biases[0] = bias[group * s.m + m]
+            w = weight + c.group * s.weight_group + m * s.weight_m
             if narrow:
-                pair_weights(&c, w, weight + second * s.weight_group + m * s.weight_m)
-                c.biases[1] = bias[second * s.m + m]
+                pair_weights(&c, w, weight + c.second * s.weight_group + m * s.weight_m)
             else:
-                for i in range(K * K):
-                    c.weights[i] = w[K * K - 1 - i] if c.flipped else w[i]
-            c.y = target + (plane * s.m + m) * target_area + row * s.h.target
+                for i in range(count):
+                    c.weights[i] = w[count - 1 - i] if c.flipped else w[i]
+            open_target(&c, s, m, bias, target)
             serve(&c)
-            if s.target_shift:
-                finite = k.scale(c.y, c.y, 0, c.rows * c.columns, s.target_shift) and finite
-        task, band = task + 1, band + 1
-        if band == s.row_bands:
-            band, plane, group = 0, plane + 1, next
-            if paired:
-                task, plane, group = task + 1, plane + 1, next + 1 if next + 1 < s.groups else 0
+            finite = close_target(&c, s) and finite
+        close_task(&c, s, taken)
+        task += taken
     return finite

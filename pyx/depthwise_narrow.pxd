@@ -9,16 +9,16 @@
 from depthwise_window cimport LOW, TALL, DepthChannel, Window, open_window
 from geometry cimport ceil_div, smaller
 from plan cimport MAX_DEPTH
-from vector cimport (LANES, evens, here, keep, likely, odds, real, splat, splat_pair, store_lanes, vec, zip_evens,
-                     zip_halves)
+from shuffles cimport evens, odds, splat_pair, zip_evens, zip_halves
+from vector cimport LANES, here, keep, likely, real, splat, store_lanes, vec
 
 
 cdef inline void pair_weights(DepthChannel* c, const real* a, const real* b) noexcept nogil:
-    # c.pairs, from the kernels of two channels; the last half a vector moves left.
+    # c.weights, from the kernels of two channels; the last half a vector moves left.
     cdef Py_ssize_t count = c.taps * c.taps, half = LANES // 2, i = 0
     while i < count:
         i = smaller(i, count - half)
-        (<vec*> (c.pairs + 2 * i))[0] = zip_halves(a + i, b + i)
+        (<vec*> (c.weights + 2 * i))[0] = zip_halves(a + i, b + i)
         i += half
 
 
@@ -52,7 +52,7 @@ cdef inline void narrow_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, const Dep
     cdef vec sums
     cdef vec weights[MAX_DEPTH]
     cdef Py_ssize_t step = -2 if c.flipped else 2
-    cdef const real* of_column = c.pairs + (2 * K * K - 2 if c.flipped else 0)
+    cdef const real* of_column = c.weights + (2 * K * K - 2 if c.flipped else 0)
     cdef const real* line
     cdef const real* top
     cdef Py_ssize_t rows = (R - 1) * S + K, columns = c.columns, next_y = c.next_y, r, j, q

@@ -5,14 +5,7 @@
 
 from depthwise_window cimport TALL, TALLEST, DepthChannel, Window, is_row, tap_vector, window_row
 from plan cimport MAX_DEPTH, is_large
-from vector cimport LANES, evens, held, keep, likely, real, splat, store_lanes, vec
-
-
-cdef inline vec every(Py_ssize_t S, const real* line) noexcept nogil:
-    # LANES numbers, S apart.
-    if S == 1:
-        return (<const vec*> line)[0]
-    return evens(held((<const vec*> line)[0]), held((<const vec*> (line + LANES))[0]))
+from vector cimport LANES, keep, likely, real, splat, store_lanes, vec
 
 
 cdef inline void add_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, const DepthChannel* c, const Window* w,
@@ -29,7 +22,7 @@ cdef inline void add_rows(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, c
     for j in range((R - 1) * S + K):
         line = window_row(w, c.scratch, j)
         for q in range(K):
-            column = tap_vector(S, q, line, pair)
+            column = tap_vector(S, q, True, line, pair)
             if edge:
                 column = keep(column, (<const vec*> (w.masks + q * LANES))[0])
             for r in range(R):
@@ -46,10 +39,11 @@ cdef inline void add_lines(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge, 
                            vec* acc) noexcept nogil:
     # What column q of the kernel makes of source rows first .. last.
     cdef vec column
+    cdef vec pair[2]
     cdef Py_ssize_t j, r
     for j in range(last - first):
         if likely(lines[first + j] != NULL):
-            column = every(S, lines[first + j] + q)
+            column = tap_vector(S, 0, False, lines[first + j] + q, pair)
             if edge:
                 column = keep(column, (<const vec*> mask)[0])
             for r in range(R):
@@ -81,7 +75,7 @@ cdef inline void depth_tile(Py_ssize_t K, Py_ssize_t S, Py_ssize_t R, bint edge,
     cdef vec acc[TALLEST]
     cdef Py_ssize_t columns = c.columns, r
     for r in range(R):
-        acc[r] = splat(c.bias)
+        acc[r] = splat(c.biases[0])
     if is_large(K, S):
         add_columns(K, S, R, edge, c, w, acc)
     else:

@@ -9,8 +9,9 @@
 
 from libc.string cimport memcpy
 
-from depthwise_window cimport (DepthChannel, DepthScratch, Window, carve_depth, fetch_rows, open_window, reach,
-                               scale_rows, scaled_rows, tap_vector, window, window_row)
+from depthwise_task cimport carve_depth, open_band, open_channels, scale_rows, scaled_rows
+from depthwise_window cimport (DepthChannel, DepthScratch, Window, fetch_rows, open_window, reach, tap_vector, window,
+                               window_row)
 from dot_walk cimport add_lanes
 from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum, is_depthwise
@@ -108,7 +109,7 @@ cdef inline void depth_dots(Py_ssize_t S, Py_ssize_t R, bint edge, Py_ssize_t co
         for j in range((R - 1) * S + 3):
             line = window_row(w, k, j)
             for q in range(3):
-                column = tap_vector(S, q, line, pair)
+                column = tap_vector(S, q, True, line, pair)
                 if edge:
                     column = keep(column, (<const vec*> (w.masks + q * LANES))[0])
                 for r in range(R):
@@ -184,10 +185,8 @@ cdef inline bint run_depth_walk(const Sum* s, DepthWalk* k, Py_ssize_t task, con
     cdef Py_ssize_t start = task * AT_ONCE, channels = smaller(AT_ONCE, s.groups * s.m - start), i, image, plane
     cdef Py_ssize_t row
     cdef bint finite = True
-    cdef Py_ssize_t area = s.v.source * s.h.source
     cdef depth_dots_t sum_up = depth_dots_3 if s.h.pace == 1 else depth_dots_3_2
-    c.height, c.width, c.columns, c.left, c.scratch = s.v.source, s.h.source, s.h.target, s.h.origin, &k.common
-    c.next_x = 0
+    open_channels(&c, s, &k.common, 0)
     g.scratch, g.end = k, dy + s.n * s.target_image
     for i in range(channels * TAPS):
         k.sums[i] = splat(0)
@@ -196,9 +195,7 @@ cdef inline bint run_depth_walk(const Sum* s, DepthWalk* k, Py_ssize_t task, con
             plane = image * s.groups + (start + i) // s.m
             g.sums, row = k.sums + i * TAPS, 0
             while row < s.v.target:
-                c.top, c.rows = s.v.origin + row * s.v.pace, smaller(s.band_rows, s.v.target - row)
-                c.x = x + plane * area
-                c.before, c.behind = plane * area, (s.n * s.groups - plane) * area
+                open_band(&c, s, x, plane, row)
                 g.dy = dy + image * s.target_image + ((start + i) * s.v.target + row) * s.h.target
                 if s.source_shift:
                     finite = scale_rows(s, &c) and finite

@@ -8,8 +8,9 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from geometry cimport Geometry, inside, larger, smaller
-from vector cimport (LANES, MAX_LANES, as_bits, as_vec, bits, choose, evens, every, greater, integer, load_bytes, real,
-                     same, splat, store_bytes, vec, zip_high, zip_low)
+from shuffles cimport evens, zip_high, zip_low
+from vector cimport (LANES, MAX_LANES, as_bits, as_vec, bits, choose, every, greater, integer, load_bytes, real, same,
+                     splat, store_bytes, vec)
 
 cdef enum:
     LARGEST_LABEL = 1 << 30     # what a lane can hold, and some to spare

@@ -6,8 +6,8 @@
 # gradient, and write accumulators that hold channels in lanes back to channel-major arrays.
 
 from geometry cimport larger, smaller
-from vector cimport (LANES, MAX_LANES, PIECE, fetch, real, stack_pieces, store_between, store_lanes, vec, zip_high,
-                     zip_high_pieces, zip_low, zip_low_pieces)
+from shuffles cimport PIECE, stack_pieces, zip_high, zip_high_pieces, zip_low, zip_low_pieces
+from vector cimport LANES, MAX_LANES, fetch, real, store_between, store_lanes, vec
 
 
 cdef inline void transpose(vec* a) noexcept nogil:

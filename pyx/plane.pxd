@@ -9,7 +9,8 @@
 from libc.string cimport memcpy, memset
 
 from geometry cimport Axis, larger, smaller, span, within_source
-from vector cimport LANES, STRIP, evens, held, keep, lanes_inside, real, splat, vec
+from shuffles cimport evens
+from vector cimport LANES, STRIP, held, keep, lanes_inside, real, splat, vec
 from workspace cimport LINE
 
 cdef struct Planes:

@@ -4,11 +4,12 @@
 # As depthwise.pxd reads pictures where they are, and as in pairs.pxd most shifts serve both phases of an axis, and one
 # at an end serves phase `alone`. Shifts count from that one on: to the left, or up, where it is the last.
 
-from depthwise_window cimport DepthChannel, DepthScratch, Window, open_window, pairs_up, reach, scale_rows
-from geometry cimport larger, positions, smaller
+from depthwise_task cimport close_target, close_task, open_channels, open_target, open_task, scale_rows
+from depthwise_window cimport DepthChannel, DepthScratch, Window, open_window, reach
+from geometry cimport larger, smaller
 from plan cimport MAX_DEPTH, Sum, is_narrow
-from vector cimport (LANES, MAX_LANES, fetch, keep, real, splat, splat_pair, store_lanes, vec, zip_evens, zip_halves,
-                     zip_high, zip_low, zip_odds)
+from shuffles cimport splat_pair, zip_evens, zip_halves, zip_high, zip_low, zip_odds
+from vector cimport LANES, MAX_LANES, fetch, keep, real, splat, store_lanes, vec
 
 cdef enum:
     ROW_PAIRS = 2           # rows of the output gradient of a tile, which fill twice as many
@@ -16,7 +17,7 @@ cdef enum:
 cdef struct Spread:
     # One channel of a task.
     DepthChannel c              # weights [phase v][phase h][shift v][shift h], of phases that count from `alone` too
-    Py_ssize_t width, height    # of the target, from the first row of the task on
+    Py_ssize_t width            # of the target
     Py_ssize_t alone_v, alone_h
     Py_ssize_t down, right      # from shift to shift: 1 or -1
 
@@ -35,7 +36,7 @@ cdef inline void store_pair(real* to, vec even, vec odd, Py_ssize_t count) noexc
 
 cdef inline vec weighted(const Spread* k, bint narrow, Py_ssize_t i, vec place) noexcept nogil:
     if narrow:
-        return splat_pair(k.c.pairs + 2 * i) * place
+        return splat_pair(k.c.weights + 2 * i) * place
     return k.c.weights[i] * place
 
 
@@ -49,11 +50,11 @@ cdef inline void spread_tile(Py_ssize_t K, bint narrow, const Spread* k, const W
     cdef const real* line
     cdef const real* other
     cdef real* to = k.c.y + 2 * column
-    cdef Py_ssize_t width = k.width, height = k.height, down = k.down, alone_v = k.alone_v, alone_h = k.alone_h
+    cdef Py_ssize_t width = k.width, height = k.c.target_rows, down = k.down, alone_v = k.alone_v, alone_h = k.alone_h
     cdef Py_ssize_t next_y = k.c.next_y, count = width - 2 * column, j, q, r, f, y, i
     for f in range(4):
         for r in range(ROW_PAIRS):
-            acc[f][r] = splat_pair(k.c.biases) if narrow else splat(k.c.bias)
+            acc[f][r] = splat_pair(k.c.biases) if narrow else splat(k.c.biases[0])
     for j in range(ROW_PAIRS + K - 1):
         line = other = k.c.scratch.zeros + K
         if <size_t> (window.top + j * down) < <size_t> window.height:
@@ -156,42 +157,33 @@ cdef inline bint run_spread_tasks(const Sum* s, DepthScratch* scratch, Py_ssize_
                                   real* target) noexcept nogil:
     # As run_depth_tasks().
     cdef Spread k
+    cdef DepthChannel* c = &k.c
     cdef Py_ssize_t tap[MAX_DEPTH * MAX_DEPTH]
     cdef Py_ssize_t place[MAX_DEPTH * MAX_DEPTH]
-    cdef Py_ssize_t area = s.v.source * s.h.source, target_area = s.v.target * s.h.target, task = first, plane, group
-    cdef Py_ssize_t second, m, row, i
-    cdef bint finite = True, narrow = is_narrow(s), paired
+    cdef Py_ssize_t task = first, taken, m, i
+    cdef bint finite = True, narrow = is_narrow(s)
     cdef const real* w
     cdef const real* other
     cdef spread_t serve = choose_spread(s.h.taps, narrow)
     k.alone_v, k.alone_h, k.width = s.v.alone, s.h.alone, s.h.target
     k.down, k.right = 1 - 2 * s.v.alone, 1 - 2 * s.h.alone
-    k.c.height, k.c.width, k.c.scratch = s.v.source, s.h.source, scratch
-    k.c.columns, k.c.left = positions(&s.h, 0), s.h.origin
     list_taps(&k, s, tap, place)
+    open_channels(c, s, scratch, first)
     while task < last:
-        plane, row = task // s.row_bands, task % s.row_bands * s.band_rows
-        paired = pairs_up(s, narrow, task, last)
-        group, second = plane % s.groups, (plane + paired) % s.groups
-        k.c.next_x, k.c.next_y = area * paired, s.m * target_area * paired
-        k.c.x, k.c.before, k.c.behind = source + plane * area, plane * area, (s.n * s.groups - plane) * area
-        k.c.top, k.c.rows = s.v.origin + row, smaller(s.band_rows, positions(&s.v, 0) - row)
-        k.height = smaller(s.v.target - 2 * row, 2 * k.c.rows)
+        taken = open_task(c, s, source, last - task)
         if s.source_shift:
-            finite = scale_rows(s, &k.c) and finite
+            finite = scale_rows(s, c) and finite
         for m in range(s.m):
-            w = weight + group * s.weight_group + m * s.weight_m
-            other = weight + second * s.weight_group + m * s.weight_m
+            w = weight + c.group * s.weight_group + m * s.weight_m
+            other = weight + c.second * s.weight_group + m * s.weight_m
             for i in range(s.weight_m):
                 if narrow:
-                    k.c.pairs[2 * place[i]], k.c.pairs[2 * place[i] + 1] = w[tap[i]], other[tap[i]]
+                    c.weights[2 * place[i]], c.weights[2 * place[i] + 1] = w[tap[i]], other[tap[i]]
                 else:
-                    k.c.weights[place[i]] = w[tap[i]]
-            k.c.bias = k.c.biases[0] = bias[group * s.m + m]
-            k.c.biases[1] = bias[second * s.m + m]
-            k.c.y = target + ((plane * s.m + m) * s.v.target + 2 * row) * s.h.target
+                    c.weights[place[i]] = w[tap[i]]
+            open_target(c, s, m, bias, target)
             serve(&k)
-            if s.target_shift:
-                finite = scratch.scale(k.c.y, k.c.y, 0, k.height * k.width, s.target_shift) and finite
-        task += 1 + paired
+            finite = close_target(c, s) and finite
+        close_task(c, s, taken)
+        task += taken
     return finite

@@ -8,7 +8,8 @@
 from block cimport Block
 from geometry cimport ceil_div, larger, smaller
 from plan cimport Sum
-from vector cimport LANES, MAX_LANES, PANEL, evens, real, splat, vec
+from shuffles cimport evens
+from vector cimport LANES, MAX_LANES, PANEL, real, splat, vec
 
 cdef enum:
     MAX_PIECES = 3 * MAX_LANES

@@ -4,7 +4,8 @@ from block cimport Block, carve_block, locate
 from correlation cimport run_task
 from depthwise cimport run_depth_tasks
 from depthwise_walk cimport DepthWalk, carve_depth_walk, run_depth_walk
-from depthwise_window cimport DepthScratch, carve_depth
+from depthwise_task cimport carve_depth
+from depthwise_window cimport DepthScratch
 from dot_walk cimport DotPlan, DotScratch, carve_dots, run_dots
 from groups cimport GroupScratch, carve_groups, run_group_task
 from groups_walk cimport run_group_walk

@@ -101,8 +101,7 @@ cdef inline void transform_source(real* v, const Winograd* w, Loom* k, Py_ssize_
             if w.apart_down > 1:        # rows that other tiles read lie between
                 i, y, opened = 0, first_target(w, row % w.down) - top, 0
             end = i + w.step_down + w.overlap_down
-            open_rows(k.plane + opened * b.width * LANES, &b, first, w.source_h, w.source_w, channels, y + opened,
-                      w.apart_down, end - opened)
+            open_rows(k.plane + opened * b.width * LANES, &b, first, channels, y + opened, w.apart_down, end - opened)
             opened = end
             for cut in range(w.cuts):
                 down, across = first_row_of_cut(w, cut), first_column_of_cut(w, cut) * w.apart

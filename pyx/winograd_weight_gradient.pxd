@@ -154,14 +154,14 @@ cdef inline void transform_dy(real* d, const Walk* k, Loom* loom, Py_ssize_t gro
     cdef const real* picture
     cdef const real* line
     cdef real* to
-    look(&b, b.column * w.wide, b.columns * w.wide, w.target_w)
+    look(&b, b.column * w.wide, b.columns * w.wide, w.target_h, w.target_w)
     if w.form == COLUMN:
         step = b.width * LANES
     d += first // LANES * k.d_vector + m - first
     for row in range(b.row, b.row + b.rows):
         y = first_target(w, row % w.down)
         picture = dy + ((row // w.down * w.groups + group) * w.m + m) * w.target_h * w.target_w
-        open_rows(loom.plane, &b, picture, w.target_h, w.target_w, smaller(LANES, w.m - m), y, w.apart_down, w.high)
+        open_rows(loom.plane, &b, picture, smaller(LANES, w.m - m), y, w.apart_down, w.high)
         for i in range(b.columns):
             to = d + tile // w.group * k.d_rows + tile % w.group * width
             line = loom.plane + (i // w.apart * w.wide * w.apart + i % w.apart) * LANES

@@ -13,14 +13,16 @@ cdef struct Window:
     Py_ssize_t row, rows            # of tiles, through all images
     Py_ssize_t column, columns      # of tiles
     Py_ssize_t tiles
+    Py_ssize_t height, across       # of a picture of the source
     Py_ssize_t first, inside        # source columns
     Py_ssize_t before               # columns of padding left of them
     Py_ssize_t width                # with padding
 
 
-cdef inline void look(Window* b, Py_ssize_t start, Py_ssize_t width, Py_ssize_t source_w) noexcept nogil:
+cdef inline void look(Window* b, Py_ssize_t start, Py_ssize_t width, Py_ssize_t source_h,
+                      Py_ssize_t source_w) noexcept nogil:
     # At `width` columns from source column `start` on, some of which may not exist.
-    b.width = width
+    b.height, b.across, b.width = source_h, source_w, width
     b.first = smaller(larger(start, 0), source_w)
     b.inside = larger(smaller(start + width, source_w) - b.first, 0)
     b.before = smaller(b.first - start, width)
@@ -38,7 +40,8 @@ cdef inline Window window_of(const Winograd* w, Py_ssize_t block) noexcept nogil
     b.row, b.column = first_row(w, band), block % w.column_bands * w.columns
     b.rows, b.columns = first_row(w, band + 1) - b.row, smaller(w.columns, w.across - b.column)
     b.tiles = b.rows * b.columns
-    look(&b, b.column * w.step_across - w.left, b.columns * w.step_across + w.overlap_across * w.apart, w.source_w)
+    look(&b, b.column * w.step_across - w.left, b.columns * w.step_across + w.overlap_across * w.apart,
+         w.source_h, w.source_w)
     return b
 
 
@@ -78,38 +81,36 @@ cdef inline void transpose_run(real* to, Py_ssize_t x, const Window* b, const re
         x += 1
 
 
-cdef inline void open_neighbours(real* plane, const Window* b, const real* source, Py_ssize_t source_h,
-                                 Py_ssize_t source_w, Py_ssize_t channels, Py_ssize_t y,
+cdef inline void open_neighbours(real* plane, const Window* b, const real* source, Py_ssize_t channels, Py_ssize_t y,
                                  Py_ssize_t end) noexcept nogil:
     # plane[i] = what the window sees of source row y + i, with zeros where there is no such row or column.
-    cdef Py_ssize_t row = b.width * LANES, area = source_h * source_w, inside, i
-    while y < end and (y < 0 or y >= source_h or b.inside == 0):
+    cdef Py_ssize_t row = b.width * LANES, area = b.height * b.across, inside, i
+    while y < end and (y < 0 or y >= b.height or b.inside == 0):
         memset(plane, 0, row * sizeof(real))
         plane += row
         y += 1
-    inside = smaller(end, source_h)
+    inside = smaller(end, b.height)
     for i in range(inside - y):
         memset(plane + i * row, 0, b.before * LANES * sizeof(real))
         memset(plane + i * row + (b.before + b.inside) * LANES, 0,
                (b.width - b.before - b.inside) * LANES * sizeof(real))
     plane += b.before * LANES
-    if b.inside == source_w and y < inside:
-        transpose_run(plane, 0, b, source + y * source_w, area, channels, (inside - y) * source_w)
+    if b.inside == b.across and y < inside:
+        transpose_run(plane, 0, b, source + y * b.across, area, channels, (inside - y) * b.across)
         plane += (inside - y) * row
         y = inside
     while y < inside:
-        transpose_run(plane, 0, b, source + y * source_w + b.first, area, channels, b.inside)
+        transpose_run(plane, 0, b, source + y * b.across + b.first, area, channels, b.inside)
         plane += row
         y += 1
     if y < end:
         memset(plane - b.before * LANES, 0, (end - y) * row * sizeof(real))
 
 
-cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_ssize_t source_h, Py_ssize_t source_w,
-                           Py_ssize_t channels, Py_ssize_t y, Py_ssize_t apart, Py_ssize_t count) noexcept nogil:
+cdef inline void open_rows(real* plane, const Window* b, const real* source, Py_ssize_t channels, Py_ssize_t y,
+                           Py_ssize_t apart, Py_ssize_t count) noexcept nogil:
     # The same of `count` rows from y on, `apart` from each other.
     cdef Py_ssize_t together = count if apart == 1 else 1, i = 0
     while i < count:
-        open_neighbours(plane + i * b.width * LANES, b, source, source_h, source_w, channels, y + i * apart,
-                        y + i * apart + together)
+        open_neighbours(plane + i * b.width * LANES, b, source, channels, y + i * apart, y + i * apart + together)
         i += together

@@ -344,9 +344,9 @@ FAULTS = [
         "kernels of a narrow pair backwards in the gradient",
     ),
     Fault(
-        "pyx/depthwise_window.pxd",
-        "task + 1 < last and not",
-        "not",
+        "pyx/depthwise_task.pxd",
+        "c.pairable and left > 1",
+        "c.pairable",
         "a narrow picture paired with the one of another task",
     ),
     Fault(

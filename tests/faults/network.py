@@ -46,13 +46,13 @@ FAULTS = [
         "what stays normal scaled as if it did not",
     ),
     Fault(
-        "pyx/depthwise.pxd",
-        "finite = k.scale(c.y, c.y, 0, c.rows * c.columns,",
-        "finite = k.scale(c.y, c.y, 0, (c.rows - 1) * c.columns,",
+        "pyx/depthwise_task.pxd",
+        "0, c.target_rows * s.h.target, s.target_shift)",
+        "0, (c.target_rows - 1) * s.h.target, s.target_shift)",
         "last row of a band not scaled back",
     ),
     Fault(
-        "pyx/depthwise_window.pxd",
+        "pyx/depthwise_task.pxd",
         "c.x = c.scratch.scaled + BEFORE - start",
         "c.x = c.scratch.scaled + BEFORE",
         "rows of a scaled band counted from that of the picture",
