@@ -43,7 +43,8 @@ FLAGS = [
     "-g0",
     "-fno-asynchronous-unwind-tables",
 ]
-GCC_FLAGS = ["--param", "max-completely-peeled-insns=2000", "--param", "max-completely-peel-times=16"]
+# What gcc alone knows. A compiler that does not is asked for none of it.
+GCC_FLAGS = ["--param=max-completely-peeled-insns=2000", "--param=max-completely-peel-times=16"]
 # Vectors are written out in these, and other loops are short: vectors that gcc makes of them, with their remainders,
 # and calls of memset and memcpy took an eighth of a wheel, and more time than they saved.
 SHORT_LOOPS = ["-fno-tree-loop-vectorize", "-fno-tree-loop-distribute-patterns"]
@@ -90,6 +91,10 @@ class BuildKernels(build_ext):
                     extension.define_macros.append(("PYCONV_OPENMP_PAUSE", "1"))
         else:
             print("pyconv: OpenMP was not found, so this build runs on one thread", file=sys.stderr)
+        if not self.runs("int main(void) { return 0; }", ["-Werror", *GCC_FLAGS, *SHORT_LOOPS]):
+            for extension in self.extensions:
+                known = (flag for flag in extension.extra_compile_args if flag not in GCC_FLAGS + SHORT_LOOPS)
+                extension.extra_compile_args = list(known)
         if self.strip:
             for extension in self.extensions:
                 extension.extra_link_args.append("-s")

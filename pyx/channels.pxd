@@ -9,6 +9,7 @@
 from block cimport Block, Patch, Phase
 from channels_pack cimport pack_block, pack_kernels
 from channels_unpack cimport list_targets, unpack_sums
+from cut cimport even_length
 from geometry cimport ceil_div, larger, positions, smaller, span, taps_of_pass
 from plan cimport CHUNK, SOURCE_BYTES, Sum, block_start, is_merged, packs_kernels, pass_start, pass_taps
 from runs cimport MAX_RUNS, Run, list_runs
@@ -22,7 +23,9 @@ cdef enum:
 
 cdef struct Ahead:
     # Which pixels are to be fetched of those that the next chunk of the sum reads.
-    Py_ssize_t channels     # of so many channels, the last one first ...
+    const real* planes      # from here on, ...
+    Py_ssize_t channel      # ... so far apart,
+    Py_ssize_t channels     # of so many channels, the last one first, ...
     Py_ssize_t line, lines  # ... the next line, of so many
 
 
@@ -78,22 +81,39 @@ cdef inline void open_phase(Phase* f, const Sum* s, const Block* k, Py_ssize_t a
                 f.count += 1
 
 
-cdef inline void look_ahead(Ahead* ahead, const real* planes, Py_ssize_t channel) noexcept nogil:
-    # Fetches the next few cache lines.  planes, `channel` apart: of the first channel to come
+cdef inline void look_ahead(Ahead* ahead) noexcept nogil:
+    # Fetches the next few cache lines.
     cdef Py_ssize_t _
     for _ in range(BURST):
         if ahead.channels > 0:
-            fetch_far(planes + (ahead.channels - 1) * channel + ahead.line * LINE)
+            fetch_far(ahead.planes + (ahead.channels - 1) * ahead.channel + ahead.line * LINE)
             ahead.line += 1
             if ahead.line == ahead.lines:
                 ahead.line, ahead.channels = 0, ahead.channels - 1
+
+
+cdef inline void add_patch(const Sum* s, const Patch* p, Operands* o, Py_ssize_t vectors, Py_ssize_t step,
+                           Py_ssize_t following, Ahead* ahead) noexcept nogil:
+    # o.depth summands of all pixels, by tiles of so many vectors, `step` of them at a time.  following: how far behind
+    # the weights those are that come next, of which the first tiles fetch a line of each row; or 0
+    cdef Py_ssize_t lines = ceil_div(vectors * LANES, LINE), high = patch_rows(vectors, p.pixels), j = 0
+    cdef Py_ssize_t tiles = ceil_div(p.pixels, high)
+    while j < tiles:
+        o.count, o.ahead = smaller(step, tiles - j), 0
+        if following and j < lines:
+            o.count, o.ahead = 1, following + j * LINE
+        o.row_at, o.out_at = p.pixel_at + j * high, p.sum_at + j * high
+        s.tiles.channels[vectors][high](o)
+        if ahead.channels > 0:
+            look_ahead(ahead)
+        j += o.count
 
 
 cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssize_t m, Py_ssize_t width,
                            const real* weight, const real* end, const real* bias, Py_ssize_t pixels) noexcept nogil:
     # The sums of a block of channels from m on.  weight (of the group), until `end`  bias (m,)
     cdef Py_ssize_t lanes = smaller(width, s.m - m), c = 0, channels, next, step = pixels, j, r, i
-    cdef Py_ssize_t vectors = width // LANES, lines = ceil_div(width, LINE), high, tiles, taken, fetched
+    cdef Py_ssize_t vectors = width // LANES, summands, depth, following
     cdef real first[PANEL * MAX_LANES]
     cdef const real* panel
     cdef const Patch* p
@@ -102,7 +122,8 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
     # Pixels that come from further away than L2 every time are fetched while the chunk before is summed. (Of many small
     # images they lie in too many pages for that.)
     cdef bint far = k.images == 1 and s.c * s.planes.channel * <Py_ssize_t> sizeof(real) > SOURCE_BYTES
-    ahead.channels = ahead.line = ahead.lines = 0
+    ahead.planes, ahead.channel, ahead.channels = k.planes, s.planes.channel, 0
+    ahead.lines = smaller(s.planes.channel, span(&s.v, f.rows) * s.planes.columns) // LINE + 1
     for r in range(width):
         first[r] = bias[m + r] if r < lanes else 0
     for j in range(pixels):
@@ -119,26 +140,21 @@ cdef inline void sum_phase(const Sum* s, const Block* k, const Phase* f, Py_ssiz
         else:
             panel = s.packed + k.group * s.packed_group + s.packed_m * f.start + (m * s.c + c * width) * f.taps
         if far:
-            ahead.channels, ahead.line = smaller(channels, s.c - next), 0
-            ahead.lines = smaller(s.planes.channel, span(&s.v, f.rows) * s.planes.columns) // LINE + 1
+            ahead.planes, ahead.line = k.planes + next * s.planes.channel, 0
+            ahead.channels = smaller(channels, s.c - next)
             step = larger(pixels // channel_rows(vectors) * BURST // (ahead.channels * ahead.lines), 1)
         o.a, o.b, o.c = k.planes + c * s.planes.channel, panel, f.sums
         for i in range(f.count):
+            # A channel of very many taps is summed piece by piece.
             p, j = f.patches + i, 0
-            o.depth, o.terms = channels * p.taps, p.terms
-            high = patch_rows(vectors, p.pixels)
-            tiles = ceil_div(p.pixels, high)
-            while j < tiles:
-                taken, fetched = smaller(step, tiles - j), 0
-                if s.packed != NULL and j < lines:
-                    # The weights of the next chunk, or block, follow: the first tiles fetch a line of each row.
-                    taken, fetched = 1, channels * f.taps * width + j * LINE
-                o.count, o.ahead = taken, fetched
-                o.row_at, o.out_at = p.pixel_at + j * high, p.sum_at + j * high
-                s.tiles.channels[vectors][high](&o)
-                if far:
-                    look_ahead(&ahead, k.planes + next * s.planes.channel, s.planes.channel)
-                j += taken
+            summands = channels * p.taps
+            depth = even_length(summands, CHUNK * PANEL // vectors)
+            while j < summands:
+                o.depth, o.terms, following = smaller(depth, summands - j), p.terms + j, 0
+                if s.packed != NULL:
+                    following = (channels * f.taps - summands + o.depth) * width
+                add_patch(s, p, &o, vectors, step, following, &ahead)
+                j += depth
         c += channels
 
 

@@ -171,10 +171,15 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
 cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Blocks of at most most_pixels(): bands, or several small images, whose source fits source_budget(). Threads share
     # out the output channels where all have full tiles of them, since the weights are most of what is read then; else
-    # thinner blocks.
+    # thinner blocks; or, of short signals, tiles that are not full.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, most, blocks, wanted
     cdef Py_ssize_t budget
     s.vectors = larger(ceil_div(s.m, LANES), 1)
+    # An even number of blocks, so that two parts are equal; packed weights serve any number of threads.
+    s.m_blocks = ceil_div(s.vectors, PANEL)
+    if s.m_blocks > 1:
+        s.m_blocks += s.m_blocks % 2
+    s.packed_m = s.vectors * LANES
     s.zipped = s.h.spacing == s.h.passes == 2
     budget, most = source_budget(s), most_pixels(s)
     room = smaller(most, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace)
@@ -201,11 +206,14 @@ cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
                 wanted += 1
             s.band_rows = ceil_div(rows, wanted)
             s.row_bands = ceil_div(rows, s.band_rows)
-    # An even number of blocks, so that two parts are equal; packed weights serve any number of threads.
-    s.m_blocks = ceil_div(s.vectors, PANEL)
-    if s.m_blocks > 1:
-        s.m_blocks += s.m_blocks % 2
-    s.packed_m = s.vectors * LANES
+        elif columns >= 2 * STRIP * LANES:
+            wanted = s.column_bands
+            while (blocks // s.column_bands * wanted) % threads and (wanted + 1) * STRIP * LANES <= columns:
+                wanted += 1
+            s.band_columns = ceil_div(columns, wanted)
+            s.column_bands = ceil_div(columns, s.band_columns)
+        elif blocks < threads:
+            s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
 
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:

@@ -47,9 +47,10 @@ cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
 
 
 cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcept nogil:
-    # (More of them are narrower ones; with phases their products took up to a half longer on two threads, and tiles of
-    # four rows have too few sums then to keep the multipliers busy.)
-    return divide(w.vectors, PANEL, threads if w.phases == 1 and ROWS == 8 else 1)
+    # (More of them are narrower ones; with phases their products took up to a half longer on two threads. Tiles of four
+    # rows have too few sums then to keep the multipliers busy, and so have those of a single vector.)
+    cdef bint shared = w.phases == 1 and ROWS == 8 and (w.vectors >= 2 * threads or is_few(w))
+    return divide(w.vectors, PANEL, threads if shared else 1)
 
 
 cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:
@@ -96,7 +97,8 @@ cdef inline Py_ssize_t columns_of(const Winograd* w, Py_ssize_t bands, Py_ssize_
 
 
 cdef inline Py_ssize_t tiles_for_all(const Winograd* w, Py_ssize_t blocks) noexcept nogil:
-    # Of a block, so that a stage has so many of them: too few panels for all threads have to be divided by tiles.
+    # Of a block, so that there are so many of them, in a stage: too few panels, or rows, for all threads have to be
+    # divided by tiles.
     cdef Py_ssize_t room = stage_bytes() // (w.points * w.v_vectors * LANES * <Py_ssize_t> sizeof(real))
     return larger(smaller(ceil_div(w.n * w.down * w.across, blocks), room // blocks), ROWS)
 
@@ -118,6 +120,8 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
         wanted = most
         if w.panels < threads and not is_few(w):
             wanted = smaller(wanted, tiles_for_all(w, ceil_div(threads, w.panels)))
+    elif groups * rows < threads and not is_few(w):
+        wanted = smaller(wanted, tiles_for_all(w, threads))     # pieces of a signal
     if 4 * w.across > 5 * wanted:
         w.rows = 1
         w.column_bands = ceil_div(w.across, wanted)
@@ -129,9 +133,10 @@ cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcep
         w.columns, w.column_bands = w.across, 1
         w.rows = smaller(larger(wanted // w.across, 1), rows)
         if not w.staged and groups == 1 and ceil_div(rows, w.rows) < 8 * threads:
-            # Uneven bands may be an odd number, which phases pay for with a third of their time on two threads.
-            w.row_bands, w.even = divide(rows, w.rows, threads), w.phases > 1
+            # Bands of w.rows, but for the last one, may be fewer, which leaves threads with nothing to do.
+            w.row_bands = divide(rows, w.rows, threads)
             w.rows = ceil_div(rows, w.row_bands)
+            w.even = ceil_div(rows, w.rows) < w.row_bands
     if not w.even:
         w.row_bands = ceil_div(rows, w.rows)
     w.blocks = w.row_bands * w.column_bands
