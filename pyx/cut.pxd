@@ -21,6 +21,14 @@ cdef inline Py_ssize_t even_length(Py_ssize_t count, Py_ssize_t most) noexcept n
     return ceil_div(larger(count, 1), ceil_div(larger(count, 1), most))
 
 
+cdef inline Py_ssize_t shared_bands(Py_ssize_t bands, Py_ssize_t most, Py_ssize_t others,
+                                    Py_ssize_t threads) noexcept nogil:
+    # How many bands, at most so many, give every thread as many of them, with `others` of each.
+    while bands * others % threads and bands < most:
+        bands += 1
+    return bands
+
+
 cdef inline bint may_overrun(const Sum* s) noexcept nogil:
     # Whether strips of pixels read beyond the last place of their planes: not if every band holds at least a vector, so
     # that its last strip can move left. (The last band may be a single row, and the last pass has the shortest ones.)
@@ -140,7 +148,7 @@ cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
 
 
 cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
-    # Bands that fit PLANE_BYTES; with fewer bands than threads, thinner bands, then parts of the output channels.
+    # Bands that fit PLANE_BYTES; with few of them for all threads, thinner bands, then parts of the output channels.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
     cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
@@ -152,15 +160,19 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
     s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
     s.band_rows = band_for(rows, room, 1)
     blocks = s.n * s.groups * s.column_bands
-    if blocks and rows > 1:
-        # As many bands as give every thread the same number of them.
+    s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
+    if 0 < blocks < 4 * threads and rows == 1 and s.m_blocks < threads and not s.depthwise:
+        # (Two threads do not write pieces of the same rows if they need not: what one has fetched beyond the end of its
+        # piece takes the other long to get back.)
+        wanted = shared_bands(s.column_bands, columns // (STRIP * LANES), s.n * s.groups, threads)
+        s.band_columns = ceil_div(larger(columns, 1), wanted)
+        s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
+        blocks = s.n * s.groups * s.column_bands
+    elif blocks and rows > 1:
         wanted = larger(ceil_div(rows, s.band_rows), 1)
         if blocks * wanted < 4 * threads:
-            while (blocks * wanted) % threads and wanted * 4 <= rows:
-                wanted += 1
-            s.band_rows = ceil_div(rows, wanted)
+            s.band_rows = ceil_div(rows, shared_bands(wanted, rows // 4 + 1, blocks, threads))
     s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
-    s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
     s.packed_m = ceil_div(s.m, LANES) * LANES if is_merged(s) else 0
     blocks *= s.row_bands
     s.m_parts = 1
@@ -171,7 +183,7 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
 cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Blocks of at most most_pixels(): bands, or several small images, whose source fits source_budget(). Threads share
     # out the output channels where all have full tiles of them, since the weights are most of what is read then; else
-    # thinner blocks; or, of short signals, tiles that are not full.
+    # thinner blocks, and where these are too few, tiles that are not full.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, most, blocks, wanted
     cdef Py_ssize_t budget
     s.vectors = larger(ceil_div(s.m, LANES), 1)
@@ -201,18 +213,15 @@ cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
         if s.images > 1:
             s.images = band_for(s.n, smaller(s.images, s.n * s.groups // threads), 1)
         elif rows > 1:
-            wanted = s.row_bands
-            while (blocks // s.row_bands * wanted) % threads and wanted * 2 <= rows:
-                wanted += 1
+            wanted = shared_bands(s.row_bands, rows // 2 + 1, blocks // s.row_bands, threads)
             s.band_rows = ceil_div(rows, wanted)
             s.row_bands = ceil_div(rows, s.band_rows)
-        elif columns >= 2 * STRIP * LANES:
-            wanted = s.column_bands
-            while (blocks // s.column_bands * wanted) % threads and (wanted + 1) * STRIP * LANES <= columns:
-                wanted += 1
-            s.band_columns = ceil_div(columns, wanted)
-            s.column_bands = ceil_div(columns, s.band_columns)
-        elif blocks < threads:
+        else:
+            wanted = shared_bands(s.column_bands, columns // (STRIP * LANES), blocks // s.column_bands, threads)
+            s.band_columns = ceil_div(larger(columns, 1), wanted)
+            s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
+        blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
+        if blocks < threads:
             s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
 
 
