@@ -38,6 +38,8 @@ LARGE = [
     conv("depthwise", 3, 45, 45, (40, 41), groups=45),
     conv("grouped", 2, 60, 66, (21, 22), groups=6),
     conv("strided and dilated", 2, 19, 21, (50, 47), stride=(2, 3), dilation=(2, 2)),
+    conv("a short signal", 1, 40, 70, (1, 90), (1, 5), pad=0),
+    conv("a signal of few channels", 1, 24, 3, (1, 2100), (1, 7), pad=0),
     conv("one dimension", 2, 9, 11, (1, 3000), (1, 9), pad=0, stride=(1, 2)),
     conv("first layer", 2, 3, 24, (70, 71), (7, 7), pad=3, stride=(2, 2)),
     conv("transposed", 2, 31, 17, (20, 21), (4, 4), stride=(2, 2), transposed=True),

@@ -38,6 +38,9 @@ TRAPS = [
     conv("large kernel", kernel=(11, 9), size=(20, 19), pad=(5, 5, 4, 4)),
     conv("long kernel on a short row", ic=20, oc=40, kernel=(1, 28), size=(1, 25), pad=(0, 0, 14, 14), groups=2),
     conv("large kernel on a small picture", ic=20, oc=48, kernel=(12, 13), size=(13, 14), pad=(6, 6, 7, 6), n=3),
+    conv(
+        "kernel of hundreds of taps", ic=2, oc=40, size=(40, 37), kernel=(21, 20), stride=(2, 3), pad=(4, 3, 2, 5), n=1
+    ),
     conv("more pixels than a cache holds", ic=1000, oc=40, size=(13, 14), pad=(2, 2, 2, 2), dilation=(2, 2), n=1),
     conv("first layer", ic=3, oc=24, kernel=(7, 7), size=(30, 31), stride=(2, 2), pad=(3, 3, 3, 3), n=1),
     conv("first layer of a large picture", ic=3, oc=32, size=(140, 150), n=1, stride=(2, 2), pad=(1, 1, 1, 1)),

@@ -219,6 +219,12 @@ FAULTS = [
     ),
     Fault(
         "pyx/channels.pxd",
+        "smaller(depth, summands - j), p.terms + j, 0",
+        "smaller(depth, summands - j), p.terms, 0",
+        "first taps of a large kernel summed again for each piece of it",
+    ),
+    Fault(
+        "pyx/channels.pxd",
         "for i in range(count, filled):",
         "for i in range(count, pixels):",
         "last tile of a patch not filled up",
