@@ -43,12 +43,12 @@ FLAGS = [
     "-g0",
     "-fno-asynchronous-unwind-tables",
 ]
-# What gcc alone knows. A compiler that does not is asked for none of it.
+# What gcc alone knows, and is asked for if the compiler is gcc: of all modules ...
 GCC_FLAGS = ["--param=max-completely-peeled-insns=2000", "--param=max-completely-peel-times=16"]
-# Vectors are written out in these, and other loops are short: vectors that gcc makes of them, with their remainders,
-# and calls of memset and memcpy took an eighth of a wheel, and more time than they saved.
+# ... and of these, in which vectors are written out, and other loops are short: vectors that gcc makes of them, with
+# their remainders, and calls of memset and memcpy took an eighth of a wheel, and more time than they saved.
 SHORT_LOOPS = ["-fno-tree-loop-vectorize", "-fno-tree-loop-distribute-patterns"]
-KERNEL_FLAGS = {"convolution": SHORT_LOOPS, "winograd": SHORT_LOOPS}
+KERNELS_OF_SHORT_LOOPS = ("convolution", "winograd")
 MACROS = [
     ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
     # Tiles become loops of their own only when every leaf function is really inlined (pyx/tile.pxd).
@@ -91,10 +91,10 @@ class BuildKernels(build_ext):
                     extension.define_macros.append(("PYCONV_OPENMP_PAUSE", "1"))
         else:
             print("pyconv: OpenMP was not found, so this build runs on one thread", file=sys.stderr)
-        if not self.runs("int main(void) { return 0; }", ["-Werror", *GCC_FLAGS, *SHORT_LOOPS]):
+        if self.runs("int main(void) { return 0; }", ["-Werror", *GCC_FLAGS, *SHORT_LOOPS]):
             for extension in self.extensions:
-                known = (flag for flag in extension.extra_compile_args if flag not in GCC_FLAGS + SHORT_LOOPS)
-                extension.extra_compile_args = list(known)
+                short = Path(extension.sources[0]).stem in KERNELS_OF_SHORT_LOOPS
+                extension.extra_compile_args += GCC_FLAGS + SHORT_LOOPS if short else GCC_FLAGS
         if self.strip:
             for extension in self.extensions:
                 extension.extra_link_args.append("-s")
@@ -140,7 +140,7 @@ def extension(kernel: str, name: str, flags: list[str], macros: list[tuple[str, 
     # Set afterwards: cythonize() remembers such lists by source file and would share them between the builds of one.
     for module in modules:
         module.include_dirs = [numpy.get_include(), "pyx"]
-        module.extra_compile_args = FLAGS + GCC_FLAGS + KERNEL_FLAGS.get(kernel, []) + flags
+        module.extra_compile_args = FLAGS + flags
         module.extra_link_args = []
         module.define_macros = MACROS + macros
     return modules

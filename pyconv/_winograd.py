@@ -78,7 +78,7 @@ def pays_small(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> b
 
 def small(dtype: np.dtype[Any]) -> SimpleNamespace:
     """The kernels with tiles of 2x2 targets."""
-    names = "forward", "input_gradient", "pack_forward", "pack_input_gradient"
+    names = "forward", "input_gradient", "pack_forward", "pack_input_gradient", "tasks"
     return SimpleNamespace(**{name: partial(getattr(_kernels.winograd[dtype], name), tile=2) for name in names})
 
 

@@ -9,8 +9,8 @@
 from block cimport Block, Patch, Phase
 from channels_pack cimport pack_block, pack_kernels
 from channels_unpack cimport list_targets, unpack_sums
-from cut cimport even_length
 from geometry cimport ceil_div, larger, positions, smaller, span, taps_of_pass
+from pieces cimport even_length
 from plan cimport CHUNK, SOURCE_BYTES, Sum, block_start, is_merged, packs_kernels, pass_start, pass_taps
 from runs cimport MAX_RUNS, Run, list_runs
 from tile cimport Operands, Term

@@ -227,13 +227,18 @@ def weight_gradient(geometry, x, dy, dw, int threads, tuple shifts=None):
         else:
             # Parallel over blocks of dw, and parts of the batch where these are few: what each of them sums over
             # follows from the geometry alone.
-            runs = smaller(w.tasks, count * RUNS_PER_THREAD)
+            runs = smaller(s.tasks, count * RUNS_PER_THREAD)
             for run in prange(runs, num_threads=count, schedule="dynamic", chunksize=1):
                 infinite += not walk_run(w, d, &s, base + own * threadid(), run, runs, px, pdy, pdw)
         if sums:
             add_parts(&s, pdw, whole)
     give_back(scratch)
     return infinite == 0 if scaling else None
+
+
+def tasks(geometry, int which, int threads):
+    """Into how many tasks a pass is cut for so many threads: 0 forward, 1 input gradient, 2 weight gradient."""
+    return planned(geometry, which, threads).sum.tasks
 
 
 def bias_gradient(geometry, dy, db, int threads):

@@ -2,31 +2,13 @@
 # of the output channels, enough of them for all threads.
 
 from geometry cimport ceil_div, larger, positions, smaller, span
+from pieces cimport cut_evenly, divide, even_length, shared_pieces
 from plan cimport (COPY_BYTES, LARGE_BYTES, MAX_PIXELS, PLANE_BYTES, SEVERAL, SOURCE_BYTES, STRIP_CHUNK, STRIP_PIXELS,
                    STRIP_SUMS, Sum, is_far, is_merged, sums_by_chunks)
 from plane cimport needs_copy, read_source, shape_planes
 from tile cimport CHANNELS, PIXELS
 from vector cimport LANES, PANEL, ROWS, STRIP, real
 from workspace cimport LINE
-
-
-cdef inline Py_ssize_t band_for(Py_ssize_t count, Py_ssize_t room, Py_ssize_t least) noexcept nogil:
-    # Length of equal bands of `count` positions, each at most `room` (but at least `least`) long.
-    cdef Py_ssize_t length = smaller(larger(room, larger(least, 1)), larger(count, 1))
-    return ceil_div(larger(count, 1), ceil_div(larger(count, 1), length))
-
-
-cdef inline Py_ssize_t even_length(Py_ssize_t count, Py_ssize_t most) noexcept nogil:
-    # Of as few pieces of `count` as are at most so long.
-    return ceil_div(larger(count, 1), ceil_div(larger(count, 1), most))
-
-
-cdef inline Py_ssize_t shared_bands(Py_ssize_t bands, Py_ssize_t most, Py_ssize_t others,
-                                    Py_ssize_t threads) noexcept nogil:
-    # How many bands, at most so many, give every thread as many of them, with `others` of each.
-    while bands * others % threads and bands < most:
-        bands += 1
-    return bands
 
 
 cdef inline bint may_overrun(const Sum* s) noexcept nogil:
@@ -132,13 +114,12 @@ cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Pieces of a picture, or several pictures; threads share out the output channels if these are few and don't come
     # out even.
     cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), width = PANEL * LANES, blocks
-    s.band_rows = band_for(rows, STRIP_PIXELS // columns, 1)
-    s.row_bands = ceil_div(rows, s.band_rows)
-    s.band_columns = band_for(columns, STRIP_PIXELS, STRIP * LANES)
+    cut_evenly(&s.band_rows, &s.row_bands, rows, larger(STRIP_PIXELS // columns, 1))
+    s.band_columns = even_length(columns, STRIP_PIXELS)
     if s.band_columns < columns:
         s.band_columns = ceil_div(s.band_columns, width) * width
     s.column_bands = ceil_div(columns, s.band_columns)
-    s.images = band_for(s.n, STRIP_PIXELS // (rows * columns), 1)
+    s.images = even_length(s.n, larger(STRIP_PIXELS // (rows * columns), 1))
     blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
     s.m_blocks = ceil_div(s.m, ROWS)
     s.m_parts = 1
@@ -149,43 +130,42 @@ cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
 
 cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Bands that fit PLANE_BYTES; with few of them for all threads, thinner bands, then parts of the output channels.
-    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks, wanted
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks = s.n * s.groups
     cdef Py_ssize_t channel_planes = larger(s.c * s.v.residues * s.h.residues, 1)
     cdef Py_ssize_t budget = PLANE_BYTES // <Py_ssize_t> sizeof(real) // channel_planes
-    s.images = 1
-    s.band_columns = band_for(columns, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
-    if s.depthwise:
-        s.band_columns = columns
-    room = (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace
-    s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
-    s.band_rows = band_for(rows, room, 1)
-    blocks = s.n * s.groups * s.column_bands
+    s.images, s.m_parts = 1, 1
+    room = larger((budget // span(&s.v, 1) - s.h.reach) // s.h.pace, STRIP * LANES)
+    cut_evenly(&s.band_columns, &s.column_bands, columns, larger(columns, 1) if s.depthwise else room)
+    room = larger((budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace, 1)
+    cut_evenly(&s.band_rows, &s.row_bands, rows, room)
     s.m_blocks = ceil_div(larger(s.m, 1), ROWS)
-    if 0 < blocks < 4 * threads and rows == 1 and s.m_blocks < threads and not s.depthwise:
-        # (Two threads do not write pieces of the same rows if they need not: what one has fetched beyond the end of its
-        # piece takes the other long to get back.)
-        wanted = shared_bands(s.column_bands, columns // (STRIP * LANES), s.n * s.groups, threads)
-        s.band_columns = ceil_div(larger(columns, 1), wanted)
-        s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
-        blocks = s.n * s.groups * s.column_bands
-    elif blocks and rows > 1:
-        wanted = larger(ceil_div(rows, s.band_rows), 1)
-        if blocks * wanted < 4 * threads:
-            s.band_rows = ceil_div(rows, shared_bands(wanted, rows // 4 + 1, blocks, threads))
-    s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
-    s.packed_m = ceil_div(s.m, LANES) * LANES if is_merged(s) else 0
-    blocks *= s.row_bands
-    s.m_parts = 1
-    if 0 < blocks < threads:
+    if 0 < blocks * s.column_bands * s.row_bands < 4 * threads and not (rows == 1 and s.depthwise):
+        if rows > 1:
+            divide(&s.band_rows, &s.row_bands, rows,
+                   shared_pieces(s.row_bands, rows // 4 + 1, blocks * s.column_bands, threads))
+        elif s.m_blocks < threads:
+            # (Two threads do not write pieces of the same rows if they need not: what one has fetched beyond the end of
+            # its piece takes the other long to get back.)
+            divide(&s.band_columns, &s.column_bands, columns,
+                   shared_pieces(s.column_bands, columns // (STRIP * LANES), blocks, threads))
+    blocks *= s.row_bands * s.column_bands
+    if 0 < blocks < 2 * threads:
         s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
+        s.m_parts = shared_pieces(s.m_parts, smaller(2 * s.m_parts, s.m_blocks), blocks, threads)
+    s.packed_m = ceil_div(s.m, LANES) * LANES if is_merged(s) else 0
+
+
+cdef inline Py_ssize_t count_blocks(const Sum* s) noexcept nogil:
+    # Blocks of pixels, of all groups.
+    return ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
 
 
 cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Blocks of at most most_pixels(): bands, or several small images, whose source fits source_budget(). Threads share
     # out the output channels where all have full tiles of them, since the weights are most of what is read then; else
-    # thinner blocks, and where these are too few, tiles that are not full.
-    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, most, blocks, wanted
-    cdef Py_ssize_t budget
+    # thinner blocks, and where these are too few, tiles that are not full; in the end, short pieces of a row.
+    cdef Py_ssize_t rows = positions(&s.v, 0), columns = positions(&s.h, 0), room, blocks
+    cdef Py_ssize_t budget, most
     s.vectors = larger(ceil_div(s.m, LANES), 1)
     # An even number of blocks, so that two parts are equal; packed weights serve any number of threads.
     s.m_blocks = ceil_div(s.vectors, PANEL)
@@ -195,34 +175,34 @@ cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
     s.zipped = s.h.spacing == s.h.passes == 2
     budget, most = source_budget(s), most_pixels(s)
     room = smaller(most, (budget // span(&s.v, 1) - s.h.reach) // s.h.pace)
-    s.band_columns = band_for(columns, room, STRIP * LANES)
-    s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
+    cut_evenly(&s.band_columns, &s.column_bands, columns, larger(room, STRIP * LANES))
     room = smaller(most // s.band_columns, (budget // span(&s.h, s.band_columns) - s.v.reach) // s.v.pace)
-    s.band_rows = band_for(rows, room, 1)
-    s.row_bands = ceil_div(larger(rows, 1), s.band_rows)
+    cut_evenly(&s.band_rows, &s.row_bands, rows, larger(room, 1))
     s.images = 1
     if s.row_bands * s.column_bands == 1:
         room = smaller(most // larger(rows * columns, 1), budget // (span(&s.v, rows) * span(&s.h, columns)))
-        s.images = band_for(s.n, room, 1)
-    blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
+        s.images = even_length(s.n, larger(room, 1))
+    blocks = count_blocks(s)
     s.m_parts = 1
     while blocks * s.m_parts < 4 * threads and blocks * s.m_parts % threads and (s.m_parts + 1) * PANEL <= s.vectors:
         s.m_parts += 1
-    if 0 < blocks * s.m_parts < 4 * threads and blocks * s.m_parts % threads:
-        s.m_parts = 1
-        if s.images > 1:
-            s.images = band_for(s.n, smaller(s.images, s.n * s.groups // threads), 1)
-        elif rows > 1:
-            wanted = shared_bands(s.row_bands, rows // 2 + 1, blocks // s.row_bands, threads)
-            s.band_rows = ceil_div(rows, wanted)
-            s.row_bands = ceil_div(rows, s.band_rows)
-        else:
-            wanted = shared_bands(s.column_bands, columns // (STRIP * LANES), blocks // s.column_bands, threads)
-            s.band_columns = ceil_div(larger(columns, 1), wanted)
-            s.column_bands = ceil_div(larger(columns, 1), s.band_columns)
-        blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
-        if blocks < threads:
-            s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
+    if blocks * s.m_parts == 0 or blocks * s.m_parts >= 4 * threads or blocks * s.m_parts % threads == 0:
+        return
+    s.m_parts = 1
+    if s.images > 1:
+        s.images = even_length(s.n, larger(smaller(s.images, s.n * s.groups // threads), 1))
+    elif rows > 1:
+        divide(&s.band_rows, &s.row_bands, rows,
+               shared_pieces(s.row_bands, rows // 2 + 1, blocks // s.row_bands, threads))
+    else:
+        divide(&s.band_columns, &s.column_bands, columns,
+               shared_pieces(s.column_bands, columns // (STRIP * LANES), blocks // s.column_bands, threads))
+    if count_blocks(s) < threads:
+        s.m_parts = smaller(ceil_div(threads, count_blocks(s)), s.m_blocks)
+    blocks = count_blocks(s) * s.m_parts
+    if blocks < threads and rows == 1:
+        divide(&s.band_columns, &s.column_bands, columns,
+               shared_pieces(s.column_bands, columns // (2 * ROWS), blocks // s.column_bands, threads))
 
 
 cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:

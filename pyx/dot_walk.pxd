@@ -6,8 +6,8 @@
 # A tile sums T of the i by R output channels over whole rows, from the forward planes of one input channel; a kernel of
 # one tap has no planes, and a task reads many channels where they are, in bands of its one long row. The last vector of
 # a row moves left, and what it holds twice is masked in both factors, so that no Inf or NaN meets a zero. A task is
-# (part of the images, group, input channels, output channels). The parts and bands, and so the order of every sum,
-# follow from the geometry alone.
+# (part of the bands of all images, group, input channels, output channels). The parts and bands, and so the order of
+# every sum, follow from the geometry alone.
 
 from geometry cimport ceil_div, larger, smaller
 from panel cimport transpose
@@ -19,7 +19,7 @@ from workspace cimport Carver, carve
 cdef enum:
     BAND_BYTES = 16 * 1024      # of the planes of a task: half of a first-level cache
     SIDE = 16                   # channels of a task on the longer side of a matrix product
-    TASKS = 16                  # at least so many, if there are as many images
+    TASKS = 16                  # at least so many, if there are as many bands
     FEW = 12                    # channels on its shorter side, and no more than lanes
     SPARE = 9                   # sums, for the last tile
 
@@ -76,8 +76,9 @@ cdef inline void cut_dots(DotPlan* d, Sum* s, bint is_product) noexcept nogil:
         shape_planes(&s.planes, &s.v, &s.h, 1, 1, s.source_image, s.band_rows, s.band_columns, True, False, False)
     s.row_bands, s.column_bands = ceil_div(s.v.target, s.band_rows), ceil_div(s.h.target, s.band_columns)
     d.channel_parts, d.output_parts = ceil_div(s.c, d.channels), ceil_div(s.m, d.outputs)
-    s.m_parts = larger(smaller(s.n, ceil_div(TASKS, larger(s.groups * s.c, 1))), 1)
-    s.tasks = s.m_parts * s.groups * d.channel_parts * d.output_parts
+    s.tasks = s.groups * d.channel_parts * d.output_parts
+    s.m_parts = larger(smaller(s.n * s.row_bands * s.column_bands, ceil_div(TASKS, larger(s.tasks, 1))), 1)
+    s.tasks *= s.m_parts
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = 0
 
@@ -240,12 +241,12 @@ cdef inline void add_lanes(const vec* sums, Py_ssize_t count, real* to, const Py
 cdef inline void run_dots(const DotPlan* d, const Sum* s, DotScratch* k, Py_ssize_t task, const real* x, const real* dy,
                           real* parts) noexcept nogil:
     # x (n, groups * c, v.source, h.source)  dy (n, groups * m, v.target, h.target)
-    # parts (part of the images, groups * m, c, kh, kw): one of them is written, where there are taps
+    # parts (part of the bands, groups * m, c, kh, kw): one of them is written, where there are taps
     cdef Py_ssize_t channel = task % d.channel_parts * d.channels, rest = task // d.channel_parts
     cdef Py_ssize_t output = rest % d.output_parts * d.outputs, group = rest // d.output_parts % s.groups
-    cdef Py_ssize_t part = rest // d.output_parts // s.groups, image, band, row, column, m
+    cdef Py_ssize_t part = rest // d.output_parts // s.groups, bands = s.row_bands * s.column_bands, image, row, column
     cdef Py_ssize_t outputs = smaller(d.outputs, s.m - output)
-    cdef Py_ssize_t taps = smaller(d.channels, s.c - channel) * s.v.taps * s.h.taps
+    cdef Py_ssize_t taps = smaller(d.channels, s.c - channel) * s.v.taps * s.h.taps, band, m
     cdef const real* end = dy + s.n * s.target_image
     cdef const real* planes
     cdef real* to = parts + (part * s.groups + group) * s.weight_group + output * s.weight_m + channel * s.weight_c
@@ -256,15 +257,14 @@ cdef inline void run_dots(const DotPlan* d, const Sum* s, DotScratch* k, Py_ssiz
     dy += (group * s.m + output) * b.area
     for m in range(outputs * b.sums_row):
         k.sums[m] = splat(0)
-    for image in range(part * s.n // s.m_parts, (part + 1) * s.n // s.m_parts):
-        for band in range(s.row_bands * s.column_bands):
-            row, column = band // s.column_bands * s.band_rows, band % s.column_bands * s.band_columns
-            b.rows, b.columns = smaller(s.band_rows, s.v.target - row), smaller(s.band_columns, s.h.target - column)
-            b.tail = b.columns - LANES if s.h.target >= LANES else 0
-            planes = open_planes(k.planes, &s.planes, &s.v, &s.h, x + image * s.source_image, s.source_image, 1, 1,
-                                 row, column)
-            add_band(s, &b, planes, dy + image * s.target_image + row * s.h.target + column, end, outputs, taps,
-                     k.sums)
+    for band in range(part * s.n * bands // s.m_parts, (part + 1) * s.n * bands // s.m_parts):
+        image = band // bands
+        row, column = band % bands // s.column_bands * s.band_rows, band % s.column_bands * s.band_columns
+        b.rows, b.columns = smaller(s.band_rows, s.v.target - row), smaller(s.band_columns, s.h.target - column)
+        b.tail = b.columns - LANES if s.h.target >= LANES else 0
+        planes = open_planes(k.planes, &s.planes, &s.v, &s.h, x + image * s.source_image, s.source_image, 1, 1, row,
+                             column)
+        add_band(s, &b, planes, dy + image * s.target_image + row * s.h.target + column, end, outputs, taps, k.sums)
     for m in range(outputs):
         add_lanes(k.sums + m * b.sums_row, taps, to + m * s.weight_m, s.weight_at)
 

@@ -1,5 +1,5 @@
-# One task of the weight gradient of a grouped convolution with groups in the lanes: a block of groups over all images,
-# summed in a fixed order.
+# One task of the weight gradient of a grouped convolution with groups in the lanes: a part of the output channels of a
+# block of groups over all images, summed in a fixed order.
 #
 # Planes and blocks are those of groups.pxd. The tile holds the sums of a few taps, each a vector over groups, and walks
 # the pixels of a chunk of dy.
@@ -7,6 +7,7 @@
 from geometry cimport ceil_div, smaller
 from groups cimport GroupScratch, clear_vectors, list_lanes, open_group_planes
 from panel cimport lanes_into_rows, rows_into_lanes
+from pieces cimport shared_pieces
 from plan cimport Sum
 from vector cimport LANES, MAX_LANES, real, splat, vec
 
@@ -69,29 +70,40 @@ cdef inline void group_walk(const Sum* s, Py_ssize_t rows, const real* planes, c
             group_dots(1, rows, s.h.target, planes, row_step, step, at, dy, sums, sum_at)
 
 
-cdef inline void run_group_walk(const Sum* s, GroupScratch* k, Py_ssize_t block, const real* x, const real* dy,
+cdef inline void cut_group_walk(Sum* s, Py_ssize_t threads) noexcept nogil:
+    # Few blocks are shared out by output channels. (Each part copies the planes again.)
+    s.m_parts = 1
+    if s.m_blocks < 4 * threads:
+        s.m_parts = shared_pieces(1, s.m, s.m_blocks, threads)
+    s.tasks = s.m_blocks * s.m_parts
+
+
+cdef inline void run_group_walk(const Sum* s, GroupScratch* k, Py_ssize_t task, const real* x, const real* dy,
                                 real* dw) noexcept nogil:
     # x (n, groups * c, v.source, h.source)  dy (n, groups * m, v.target, h.target)  dw (groups * m, c, kh, kw)
+    cdef Py_ssize_t block = task // s.m_parts, part = task % s.m_parts
+    cdef Py_ssize_t first = part * s.m // s.m_parts, last = (part + 1) * s.m // s.m_parts
     cdef Py_ssize_t group = block * LANES, lanes = smaller(LANES, s.groups - group), area = s.v.target * s.h.target
-    cdef Py_ssize_t row_step = s.v.pace * s.planes.columns * LANES
+    cdef Py_ssize_t row_step = s.v.pace * s.planes.columns * LANES, numbers = (last - first) * s.weight_m
     cdef Py_ssize_t lane_at[MAX_LANES]
     cdef Py_ssize_t image, row, end, chunk, rows, m
     cdef const real* planes
     list_lanes(lane_at, lanes, s.m * area)
-    clear_vectors(k.weights, s.weight_group)
+    clear_vectors(k.weights, numbers)
     for image in range(s.n):
         row = 0
         while row < s.v.target:
             end = smaller(row + s.band_rows, s.v.target)
             planes = open_group_planes(s, k, x + image * s.source_image + group * s.c * s.v.source * s.h.source, lanes,
                                        row, True)
-            for m in range(s.m):
+            for m in range(first, last):
                 chunk = row
                 while chunk < end:
                     rows = smaller(k.chunk, end - chunk)
                     rows_into_lanes(k.out, dy + image * s.target_image + (group * s.m + m) * area
                                     + chunk * s.h.target, lane_at, rows * s.h.target)
-                    group_walk(s, rows, planes + (chunk - row) * row_step, k.out, k.weights + m * s.weight_m * LANES)
+                    group_walk(s, rows, planes + (chunk - row) * row_step, k.out,
+                               k.weights + (m - first) * s.weight_m * LANES)
                     chunk += rows
             row = end
-    lanes_into_rows(dw + group * s.weight_group, s.weight_group, lanes, k.weights, s.weight_group)
+    lanes_into_rows(dw + group * s.weight_group + first * s.weight_m, s.weight_group, lanes, k.weights, numbers)

@@ -6,6 +6,7 @@ from depthwise_walk cimport cut_depth_walk
 from dot_walk cimport DotPlan, cut_dots
 from geometry cimport Geometry, larger, simplified, smaller
 from groups cimport cut_into_groups
+from groups_walk cimport cut_group_walk
 from pairs cimport PAIRS, fill_pairs
 from plan cimport (Sum, can_merge, can_pair, carve_tables, describe_forward, describe_input_gradient, fill_tables,
                    is_depthwise, is_spread, sums_by_chunks)
@@ -86,7 +87,7 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     cdef Geometry* g = &plan.g
     cdef Sum* s = &plan.sum
     cdef Carver carver
-    cdef Py_ssize_t work, tasks, arrays
+    cdef Py_ssize_t work, arrays
     cdef double cost
     plan.geometry, plan.memory = geometry, Scratch()
     g[0] = simplified(<const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry))
@@ -114,13 +115,12 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
         threads = 1
     if s.lanes == GROUPS:
         cut_into_groups(s, GROUP_BYTES // sizeof(real))
-        plan.walk.tasks = s.m_blocks
+        if which == WEIGHT_GRADIENT:
+            cut_group_walk(s, threads)
     elif which == WEIGHT_GRADIENT and s.depthwise:
         cut_depth_walk(s)
-        plan.walk.tasks = s.tasks
     elif which == WEIGHT_GRADIENT and s.lanes == PIXELS:
         cut_dots(&plan.dots, s, is_matrix_product(g))
-        plan.walk.tasks = s.tasks
     elif which == WEIGHT_GRADIENT:
         cut_walk(&plan.walk, s, threads)
     else:
@@ -137,10 +137,9 @@ cdef Plan make_plan(geometry, int which, int threads, bint prepacked):
     else:
         serve(s, &carver, 0, 0, NULL, NULL, NULL, NULL)
     plan.own = carver.used
-    tasks = plan.walk.tasks if which == WEIGHT_GRADIENT else s.tasks
-    plan.threads = larger(smaller(threads, tasks), 1)
+    plan.threads = larger(smaller(threads, s.tasks), 1)
     # What another thread has written last comes from its cache, at half the speed: where all fits the caches of the
     # threads, the same tasks should stay with the same thread, if their shares are equal.
     arrays = s.n * (s.source_image + s.target_image) * <Py_ssize_t> sizeof(real)
-    plan.settled = tasks % plan.threads == 0 and arrays <= plan.threads * OWN_BYTES
+    plan.settled = s.tasks % plan.threads == 0 and arrays <= plan.threads * OWN_BYTES
     return plan

@@ -8,8 +8,9 @@
 from libc.string cimport memcpy
 
 from block cimport Block
-from cut cimport even_length, gathered_tile, keeps_panels, scatters_rows, strip_tiles
+from cut cimport gathered_tile, keeps_panels, scatters_rows, strip_tiles
 from geometry cimport ceil_div, positions, smaller
+from pieces cimport even_length
 from plan cimport STRIP_CHUNK, Sum
 from strip_place cimport Place, Rows, line_lead, pack_strip, pixel_source, rows_of, strip_place, strip_start
 from strip_tile cimport Strip

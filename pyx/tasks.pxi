@@ -82,4 +82,4 @@ cdef bint walk_run(const WalkPlan* w, const DotPlan* d, const Sum* s, char* base
                    const real* x, const real* dy, real* dw) noexcept nogil:
     cdef Carver carver
     carver.base, carver.used = base, 0
-    return walk(w, d, s, &carver, run * w.tasks // runs, (run + 1) * w.tasks // runs, x, dy, dw)
+    return walk(w, d, s, &carver, run * s.tasks // runs, (run + 1) * s.tasks // runs, x, dy, dw)

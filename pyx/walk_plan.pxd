@@ -4,10 +4,10 @@
 # Chunks are cut by the geometry alone, since they are summed one after the other, and so are the parts whose sums are
 # added at the end; tasks also by the number of threads.
 
-from cut cimport even_length
 from depthwise_walk cimport suits_depth_walk
 from dot_walk cimport suits_dots
 from geometry cimport Axis, Geometry, ceil_div, larger, smaller, span
+from pieces cimport cut_evenly, divide, even_length, is_shared_better
 from plan cimport PLANE_BYTES, SOURCE_BYTES, Sum
 from plane cimport shape_planes
 from runs cimport is_inside, worth_skipping
@@ -23,8 +23,10 @@ cdef enum:
     TABLE_BYTES = 512 * 1024    # lists of pixels
     PIXEL_CHUNK = 256           # pixels of dy that are transposed at a time ...
     SPARSE_CHUNK = 160          # ... where a stride spreads what they read
-    PARTS = 4                   # of the pixels, each with sums of its own, where few channels can be shared out ...
-    FEW_PIECES = 8              # ... fewer than so many blocks of output channels times input channels
+    FEW_PIECES = 8              # blocks of output channels times input channels: of fewer, threads share the pixels ...
+    PART_CHUNKS = 4             # ... in parts of at least so many chunks, each with sums of its own, ...
+    LEAST_PARTS = 4             # ... at least so many of them ...
+    MOST_PARTS = 16             # ... and at most
 
 cdef struct WalkPlan:
     Py_ssize_t blocks, block_parts          # blocks of output channels per task, and into how many parts they fall
@@ -32,7 +34,6 @@ cdef struct WalkPlan:
     Py_ssize_t slab                         # of which so many are summed at a time ...
     bint slab_by_slab                       # ... with all blocks, before the next slab
     Py_ssize_t chunks, patches              # patches: at most so many in a chunk
-    Py_ssize_t tasks
 
 cdef struct Stretch:
     # Neighbouring taps of an axis that read the source from the same positions of a band.
@@ -159,12 +160,6 @@ cdef inline Py_ssize_t chunk_pixels(const Sum* s) noexcept nogil:
     return s.images * s.band_rows * s.band_columns
 
 
-cdef inline void divide(Py_ssize_t* length, Py_ssize_t* parts, Py_ssize_t count, Py_ssize_t wanted) noexcept nogil:
-    # `count` into about `wanted` parts of equal length.
-    length[0] = ceil_div(larger(count, 1), wanted)
-    parts[0] = ceil_div(larger(count, 1), length[0])
-
-
 cdef inline bint is_even(Py_ssize_t tasks, Py_ssize_t threads) noexcept nogil:
     return tasks % threads == 0 or tasks >= 4 * threads
 
@@ -172,18 +167,18 @@ cdef inline bint is_even(Py_ssize_t tasks, Py_ssize_t threads) noexcept nogil:
 cdef inline void share_out(WalkPlan* w, const Sum* s, Py_ssize_t threads) noexcept nogil:
     # Tasks for every thread: fewer blocks of output channels in each, where these come out even, else fewer input
     # channels, which costs another transposition of dy.
-    cdef Py_ssize_t parts = w.block_parts, taps = larger(s.v.taps * s.h.taps, 1)
-    while not is_even(s.m_parts * s.groups * w.block_parts * w.channel_parts, threads) and parts < s.m_blocks:
+    cdef Py_ssize_t taps = larger(s.v.taps * s.h.taps, 1), others = s.m_parts * s.groups * w.channel_parts
+    cdef Py_ssize_t parts = w.block_parts
+    while not is_even(others * w.block_parts, threads) and parts < s.m_blocks:
         parts += 1
-        if s.m_blocks % parts == 0 or s.m_blocks >= 8 * parts:
+        if ((s.m_blocks % parts == 0 or s.m_blocks >= 8 * parts)
+                and is_shared_better(others * parts, others * w.block_parts, threads)):
             divide(&w.blocks, &w.block_parts, s.m_blocks, parts)
-    parts = w.channel_parts
-    while (not is_even(s.m_parts * s.groups * w.block_parts * w.channel_parts, threads)
-           and (parts + 1) * ROWS <= s.c * taps):
+    others, parts = s.m_parts * s.groups * w.block_parts, w.channel_parts
+    while not is_even(others * w.channel_parts, threads) and parts < s.c and (parts + 1) * ROWS <= s.c * taps:
         parts += 1
-        if parts > s.c:
-            return
-        divide(&w.channels, &w.channel_parts, s.c, parts)
+        if is_shared_better(others * parts, others * w.channel_parts, threads):
+            divide(&w.channels, &w.channel_parts, s.c, parts)
 
 
 cdef inline Py_ssize_t fitting_channels(Sum* s) noexcept nogil:
@@ -212,18 +207,22 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
         room = smaller(room, TASK_ROWS // taps)
     elif not s.planes.copied:
         room = s.c
-    divide(&w.channels, &w.channel_parts, s.c, ceil_div(larger(s.c, 1), larger(smaller(room, s.c), 1)))
+    cut_evenly(&w.channels, &w.channel_parts, s.c, larger(room, 1))
     most = PANEL_BYTES // (chunk_pixels(s) * PANEL * LANES * <Py_ssize_t> sizeof(real))
     if w.chunks > 1:
         most = smaller(most, SUM_BYTES // (w.channels * taps * PANEL * LANES * <Py_ssize_t> sizeof(real)))
-    divide(&w.blocks, &w.block_parts, s.m_blocks, ceil_div(s.m_blocks, larger(smaller(most, s.m_blocks), 1)))
-    s.m_parts = PARTS if s.groups * s.m_blocks * s.c < FEW_PIECES and w.chunks >= 4 * PARTS else 1
+    cut_evenly(&w.blocks, &w.block_parts, s.m_blocks, larger(most, 1))
+    s.m_parts = 1
+    if s.groups * s.m_blocks * s.c < FEW_PIECES and w.chunks >= LEAST_PARTS * PART_CHUNKS:
+        s.m_parts = LEAST_PARTS
+        while s.m_parts < MOST_PARTS and 2 * s.m_parts * PART_CHUNKS <= w.chunks:
+            s.m_parts *= 2
     share_out(w, s, threads)
     w.slab = w.channels
     if w.chunks == 1:
         w.slab = FEW_ROWS if s.weight_m == 1 else ceil_div(larger(SLAB_ROWS // taps, 1), ROWS) * ROWS
         w.slab = smaller(w.slab, w.channels)
-    w.tasks = s.m_parts * s.groups * w.block_parts * w.channel_parts
+    s.tasks = s.m_parts * s.groups * w.block_parts * w.channel_parts
     shape_planes(&s.planes, &s.v, &s.h, w.channels, s.images, s.source_image, s.band_rows, s.band_columns, False,
                  s.skip_v, s.skip_h)
     s.depth = s.c * s.v.taps * s.h.taps

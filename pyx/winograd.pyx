@@ -213,6 +213,17 @@ def weight_gradient(geometry, x, dy, dw, int threads):
         direct.weight_gradient(geometry, x, dy, dw, threads)
 
 
+def tasks(geometry, int which, int threads, int tile=OUTPUTS):
+    """As `tasks` of convolution.pyx: those that multiply, of a stage if there are several."""
+    cdef Walk k
+    describe(&k.w, <const Geometry*> cnp.PyArray_DATA(<cnp.ndarray> geometry), which == 1, tile)
+    if which == 2:
+        cut_walk(&k, threads)
+    else:
+        cut(&k.w, 0, threads)
+    return k.w.tasks
+
+
 def lanes():
     """How many numbers a vector of this build holds: what an estimate of time depends on."""
     return LANES

@@ -87,7 +87,7 @@ cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py
     cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
     cdef Py_ssize_t area = w.target_h * w.target_w, group_of_tiles = tiles_at_once(w)
     cdef Py_ssize_t pitch = group_of_tiles * w.wide * w.phases, spacing = w.phases * w.apart_down
-    cdef Py_ssize_t r, x, lane, i, j, y, column, tile, channels
+    cdef Py_ssize_t r, x, lane, i, j, y, column, tile, tiles, across, channels
     cdef real sums[OUTPUTS * MAX_LANES]
     cdef vec doubt[OUTPUTS]
     cdef real total = 0
@@ -99,20 +99,21 @@ cdef inline bint transform_products(real* target, const Winograd* w, Loom* k, Py
         x = 0
         while x < b.columns:
             tile = r * b.columns + x
+            tiles = smaller(group_of_tiles, b.columns - x)
             column = (b.column + x) * w.wide * w.phases
+            across = smaller(tiles * w.wide * w.phases, w.target_w - column)
             lane = 0
             while lane < width:
                 channels = smaller(LANES, w.m - first - lane)
-                transform_tiles(k.plane, pitch, w, smaller(group_of_tiles, b.columns - x), m + tile * width + lane,
-                                width, (<const vec*> (bias + first + lane))[0], doubt)
+                transform_tiles(k.plane, pitch, w, tiles, m + tile * width + lane, width,
+                                (<const vec*> (bias + first + lane))[0], doubt)
                 to = target + ((((b.row + r) // w.down * w.groups + group) // w.phases * w.m + first + lane) * area
                                + y * w.target_w + column)
                 for i in range(smaller(w.high, ceil_div(w.target_h - y, spacing))):
                     j = 0
-                    while j < pitch and column + j < w.target_w:
+                    while j < across:
                         store_pixels(to + i * spacing * w.target_w + j, area, channels,
-                                     k.plane + (i * pitch + j) * LANES,
-                                     smaller(LANES, smaller(pitch - j, w.target_w - column - j)))
+                                     k.plane + (i * pitch + j) * LANES, smaller(LANES, across - j))
                         j += LANES
                 lane += LANES
             x += group_of_tiles

@@ -12,6 +12,7 @@
 # So V may lie in the L3 if it is fetched ahead (no prefetcher follows its short pieces), and U had better not.
 
 from geometry cimport ceil_div, larger, smaller
+from pieces cimport even_length, is_shared_better, shared_pieces
 from vector cimport LANES, PANEL, ROWS, real
 from winograd_lines cimport POINTS
 from winograd_product cimport CHANNELS_AHEAD
@@ -32,10 +33,11 @@ cdef enum:
     M_BYTES = 512 * 1024            # M of the blocks that use a piece of U, which is as large and shares the L2
 
 
-cdef inline Py_ssize_t divide(Py_ssize_t count, Py_ssize_t most, Py_ssize_t threads) noexcept nogil:
-    # Into how many parts, of at most `most`, to divide `count`: as many for each thread where that costs little.
+cdef inline Py_ssize_t parts_for(Py_ssize_t count, Py_ssize_t most, Py_ssize_t threads) noexcept nogil:
+    # Into how many parts, of at most `most`, to divide `count`: one for each thread at least, and as many for each
+    # where that costs little.
     cdef Py_ssize_t parts = ceil_div(count, most), even = ceil_div(parts, threads) * threads
-    return even if even <= count and 2 * even <= 3 * parts + 1 else parts
+    return even if even <= count and (parts < threads or 2 * even <= 3 * parts + 1) else parts
 
 
 cdef inline void shape_v(Winograd* w, Py_ssize_t group) noexcept nogil:
@@ -50,7 +52,7 @@ cdef inline Py_ssize_t panels_for(const Winograd* w, Py_ssize_t threads) noexcep
     # (More of them are narrower ones; with phases their products took up to a half longer on two threads. Tiles of four
     # rows have too few sums then to keep the multipliers busy, and so have those of a single vector.)
     cdef bint shared = w.phases == 1 and ROWS == 8 and (w.vectors >= 2 * threads or is_few(w))
-    return divide(w.vectors, PANEL, threads if shared else 1)
+    return parts_for(w.vectors, PANEL, threads if shared else 1)
 
 
 cdef inline Py_ssize_t u_bytes(const Winograd* w) noexcept nogil:
@@ -103,58 +105,78 @@ cdef inline Py_ssize_t tiles_for_all(const Winograd* w, Py_ssize_t blocks) noexc
     return larger(smaller(ceil_div(w.n * w.down * w.across, blocks), room // blocks), ROWS)
 
 
+cdef inline Py_ssize_t panel_parts(const Winograd* w, Py_ssize_t blocks, Py_ssize_t threads) noexcept nogil:
+    # Into how many parts to divide the products of so many blocks with a panel.
+    return shared_pieces(1, smaller(blocks, 4 * threads), w.panels, threads) if w.panels < 8 * threads else 1
+
+
+cdef inline void cut_row(Winograd* w, Py_ssize_t wanted, bint shared, Py_ssize_t threads) noexcept nogil:
+    # Each row of tiles into pieces of about `wanted`, whole ones if a tile's numbers lie apart.  shared: by all threads
+    w.rows, w.even, w.row_bands = 1, False, w.n * w.down
+    w.column_bands = ceil_div(w.across, wanted)
+    if shared and w.row_bands * w.column_bands < 8 * threads:
+        w.column_bands = parts_for(w.across, wanted, threads)
+    w.columns = columns_of(w, w.column_bands, threads)
+    w.column_bands = ceil_div(w.across, w.columns)
+
+
+cdef inline void cut_rows(Winograd* w, Py_ssize_t wanted, bint shared, Py_ssize_t threads) noexcept nogil:
+    # Bands of whole rows of tiles, of about `wanted` tiles.
+    cdef Py_ssize_t rows = w.n * w.down, bands
+    w.columns, w.column_bands, w.even = w.across, 1, False
+    w.rows = smaller(larger(wanted // w.across, 1), rows)
+    bands = ceil_div(rows, w.rows)
+    if shared and bands < 8 * threads:
+        # Bands of w.rows, but for the last one, may be fewer, which leaves threads with nothing to do.
+        bands = parts_for(rows, w.rows, threads)
+        w.rows = ceil_div(rows, bands)
+        w.even = ceil_div(rows, w.rows) < bands
+    w.row_bands = bands if w.even else ceil_div(rows, w.rows)
+
+
+cdef inline bint is_better_staged(const Winograd* w, Py_ssize_t threads) noexcept nogil:
+    # Whether threads share panels, and parts of them, more evenly than blocks of all groups, and those not at all.
+    cdef Py_ssize_t blocks = w.groups // w.phases * w.blocks, panels = w.panels * panel_parts(w, w.blocks, threads)
+    return (blocks < 8 * threads and blocks % threads > 0
+            and not is_shared_better(blocks, panels, threads))
+
+
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:
     # `panels`: their number, if U comes packed, else 0. No sum depends on the cut, so it may depend on anything.
-    cdef Py_ssize_t groups = w.groups // w.phases, rows = w.n * w.down, most = most_tiles(w)
-    cdef Py_ssize_t width, wanted, bytes_of_tile
-    cdef bint made = panels > 0
-    w.even = False
+    cdef Py_ssize_t groups = w.groups // w.phases, rows = w.n * w.down, most = most_tiles(w), width, wanted
+    cdef bint made = panels > 0, shared
     w.panels = panels if made else panels_for(w, threads)
     width = ceil_div(w.vectors, w.panels) * LANES
-    bytes_of_tile = (w.points * w.v_vectors * LANES + w.sums * width) * sizeof(real)
-    wanted = smaller(larger(BLOCK_BYTES // bytes_of_tile, LEAST_TILES), most)
+    wanted = BLOCK_BYTES // ((w.points * w.v_vectors * LANES + w.sums * width) * <Py_ssize_t> sizeof(real))
+    wanted = smaller(larger(wanted, LEAST_TILES), most)
     # U that is used only once had better not be kept either. (Threads would meet twice for every group.)
     w.staged = not keeps_weights(w) or (not made and rows * w.across <= most and w.panels >= threads
-                               and (w.groups == 1 or threads == 1))
+                                        and (w.groups == 1 or threads == 1))
     if w.staged:
         wanted = most
         if w.panels < threads and not is_few(w):
             wanted = smaller(wanted, tiles_for_all(w, ceil_div(threads, w.panels)))
     elif groups * rows < threads and not is_few(w):
         wanted = smaller(wanted, tiles_for_all(w, threads))     # pieces of a signal
+    shared = not w.staged and groups == 1
     if 4 * w.across > 5 * wanted:
-        w.rows = 1
-        w.column_bands = ceil_div(w.across, wanted)
-        if not w.staged and groups == 1 and rows * w.column_bands < 8 * threads:
-            w.column_bands = divide(w.across, wanted, threads)
-        w.columns = columns_of(w, w.column_bands, threads)
-        w.column_bands = ceil_div(w.across, w.columns)
+        cut_row(w, wanted, shared, threads)
     else:
-        w.columns, w.column_bands = w.across, 1
-        w.rows = smaller(larger(wanted // w.across, 1), rows)
-        if not w.staged and groups == 1 and ceil_div(rows, w.rows) < 8 * threads:
-            # Bands of w.rows, but for the last one, may be fewer, which leaves threads with nothing to do.
-            w.row_bands = divide(rows, w.rows, threads)
-            w.rows = ceil_div(rows, w.row_bands)
-            w.even = ceil_div(rows, w.rows) < w.row_bands
-    if not w.even:
-        w.row_bands = ceil_div(rows, w.rows)
+        cut_rows(w, wanted, shared, threads)
     w.blocks = w.row_bands * w.column_bands
-    if groups * w.blocks < threads or (groups * w.blocks < 8 * threads and groups * w.blocks % threads):
-        w.staged = True
+    w.staged = w.staged or is_better_staged(w, threads)
     w.tiles = ceil_div(w.rows * w.columns, ROWS) * ROWS
     if is_small(w):
         w.tiles = ROWS_SMALL
     shape_v(w, ROWS_SMALL if is_small(w) else ROWS)
     w.m_point = w.tiles * width + LANES
     w.m_block = w.sums * w.m_point
-    w.stage, w.parts, w.depth, w.together = 1, 1, w.c, 1
+    w.stage, w.parts, w.depth, w.together, w.tasks = 1, 1, w.c, 1, groups * w.blocks
     if w.staged:
         w.stage = smaller(larger(stage_bytes() // (w.v_block * <Py_ssize_t> sizeof(real)), 1), w.blocks)
-        w.stage = ceil_div(w.blocks, ceil_div(w.blocks, w.stage))
-        while (w.panels * w.parts < threads or w.panels * w.parts % threads and w.panels < 8 * threads) \
-                and w.parts < w.stage and w.parts < 4 * threads:
-            w.parts += 1
+        w.stage = even_length(w.blocks, w.stage)
+        w.parts = panel_parts(w, w.stage, threads)
+        w.tasks = w.panels * w.parts
         if not made:
             w.depth = smaller(w.c, w.most_depth)
             w.together = larger(M_BYTES // (w.m_block * <Py_ssize_t> sizeof(real)), 1)

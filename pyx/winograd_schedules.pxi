@@ -260,7 +260,7 @@ cdef void run(const Call* call, int threads) noexcept nogil:
         if call.weight != NULL and not call.own_weights:
             make_panels(call, threads)
         # Parallel over blocks of the target: disjoint outputs, V and M private to the thread.
-        for task in prange(w.groups // w.phases * w.blocks, num_threads=threads, schedule="static",
+        for task in prange(w.tasks, num_threads=threads, schedule="static",
                            use_threads_if=threads > 1):
             run_block(call, task, threadid())
         return
@@ -272,7 +272,7 @@ cdef void run(const Call* call, int threads) noexcept nogil:
             for task in prange(count * w.c_blocks, num_threads=threads, schedule="static",
                                use_threads_if=threads > 1):
                 stage_source(call, group, first, task, threadid())
-            for task in prange(w.panels * w.parts, num_threads=threads, schedule="static",
+            for task in prange(w.tasks, num_threads=threads, schedule="static",
                                use_threads_if=threads > 1):
                 run_panel(call, group, first, count, task, threadid())
             first = first + count

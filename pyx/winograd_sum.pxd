@@ -76,6 +76,7 @@ cdef struct Winograd:
     bint staged                                     # V of many blocks first, for all threads, then panel by panel
     Py_ssize_t stage                                # blocks that are transformed together
     Py_ssize_t parts                                # into which a stage's products with a panel are divided
+    Py_ssize_t tasks                                # that multiply; of a stage, if there are any
     Py_ssize_t most_depth, depth                    # channels c of U that are made at a time
     Py_ssize_t together                             # blocks that they meet
     Py_ssize_t group                                # tiles that lie together in V: ROWS, to be multiplied together

@@ -9,11 +9,12 @@ from cython.parallel cimport prange, threadid
 
 from geometry cimport smaller
 from vector cimport LANES, real
+from winograd_plan cimport panel_start
 from winograd_sum cimport Winograd
 from winograd_transform cimport Loom, carve_loom
 from winograd_window cimport window_of
-from winograd_weight_gradient cimport (S_VECTORS, Walk, add_products, add_shares, fill_up, place_taps, store_taps,
-                                       transform_dy, transform_sums)
+from winograd_taps cimport add_shares, place_taps, store_taps, transform_sums
+from winograd_weight_gradient cimport S_VECTORS, Walk, add_products, fill_up, transform_dy
 from workspace cimport Carver, carve
 
 cdef struct WalkCall:
@@ -74,31 +75,34 @@ cdef void add_vectors(const Walk* k, Py_ssize_t panel, Py_ssize_t first, Py_ssiz
 
 
 cdef void finish_sums(const Walk* k, Py_ssize_t panel, Py_ssize_t vector, const real* s, real* taps) noexcept nogil:
-    transform_sums(taps, k, panel, vector % k.w.cuts, s)
+    transform_sums(taps, &k.w, panel, vector % k.w.cuts, s)
 
 
 cdef bint finish_taps(const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t vector, Py_ssize_t* tap_at,
                       const real* taps, real* dw) noexcept nogil:
-    return store_taps(dw, k, group, panel, vector, tap_at, taps)
+    return store_taps(dw, &k.w, group, panel, vector, tap_at, taps)
 
 
 cdef void run_share(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) noexcept nogil:
-    # From x and dy to the taps of a share.
+    # From x and dy to the taps of a share, or of some of its panels.
     cdef WalkHand h = walk_hand_of(call, thread)
     cdef const Walk* k = &call.k
     cdef const Winograd* w = &k.w
-    cdef Py_ssize_t group = task // k.shares, share = task % k.shares, block, i, panel
+    cdef Py_ssize_t part = task % k.panel_parts, share = task // k.panel_parts % k.shares, block, i, panel
+    cdef Py_ssize_t group = task // k.panel_parts // k.shares
     cdef Py_ssize_t first = share * w.blocks // k.shares, last = (share + 1) * w.blocks // k.shares
+    cdef Py_ssize_t first_panel = part * w.panels // k.panel_parts
+    cdef Py_ssize_t last_panel = (part + 1) * w.panels // k.panel_parts
     cdef real* taps = share_of(call, group, share)
     for block in range(first, last):
         for i in range(w.c_blocks):
             make_source(w, &h.loom, group, block, i, call.x, h.v)
-        for i in range(w.vectors):
+        for i in range(panel_start(w, first_panel) // LANES, panel_start(w, last_panel) // LANES):
             make_gradient(k, &h.loom, group, block, i, False, call.dy, h.d)
-        for panel in range(w.panels):
+        for panel in range(first_panel, last_panel):
             add_vectors(k, panel, 0, w.v_vectors, block == first, window_of(w, block).tiles, h.v, h.d,
                         h.s + panel * k.s_panel)
-    for panel in range(w.panels):
+    for panel in range(first_panel, last_panel):
         for i in range(w.v_vectors):
             finish_sums(k, panel, i, h.s + panel * k.s_panel + i * k.s_vector,
                         taps + panel * k.taps_panel + i * k.taps_vector)
@@ -111,7 +115,7 @@ cdef void join_shares(const WalkCall* call, Py_ssize_t task, Py_ssize_t thread) 
     cdef Py_ssize_t i = task % k.w.v_vectors, panel = task // k.w.v_vectors % k.w.panels
     cdef Py_ssize_t group = task // k.w.v_vectors // k.w.panels
     cdef real* taps = share_of(call, group, 0) + panel * k.taps_panel + i * k.taps_vector
-    add_shares(taps, k)
+    add_shares(taps, k.taps_vector, k.shares, k.taps_share)
     if finish_taps(k, group, panel, i, h.loom.tap_at, taps, call.dw):
         call.doubted[0] = 1
 
@@ -161,7 +165,7 @@ cdef void walk_shares(const WalkCall* call, int threads) noexcept nogil:
     cdef Py_ssize_t task
     cdef const Winograd* w = &call.k.w
     # Parallel over shares of the tiles, each with sums of its own, then over pieces of dw.
-    for task in prange(w.groups * call.k.shares, num_threads=threads, schedule="static",
+    for task in prange(w.tasks, num_threads=threads, schedule="static",
                        use_threads_if=threads > 1):
         run_share(call, task, threadid())
     for task in prange(w.groups * w.panels * w.v_vectors, num_threads=threads, schedule="static",
@@ -179,6 +183,6 @@ cdef void walk_stages(const WalkCall* call, int threads) noexcept nogil:
             for task in prange(smaller(w.stage, w.blocks - stage * w.stage) * (w.c_blocks + w.vectors),
                                num_threads=threads, schedule="static", use_threads_if=threads > 1):
                 stage_pictures(call, group, stage * w.stage, task, threadid())
-            for task in prange(w.panels * k.c_parts, num_threads=threads, schedule="static",
+            for task in prange(w.tasks, num_threads=threads, schedule="static",
                                use_threads_if=threads > 1):
                 add_stage(call, group, stage, task, threadid())

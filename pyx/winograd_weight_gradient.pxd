@@ -14,17 +14,15 @@
 #                channels c, a few vectors of them at a time. For few tiles, and where S is larger than an L2.
 
 from geometry cimport ceil_div, larger, smaller
-from panel cimport unpack_panel
-from vector cimport LANES, LARGEST, MAX_LANES, PANEL, real, splat, vec
-from winograd_lines cimport OUTPUTS, at, put
-from winograd_matrices cimport SPAN, line_of_gradient_at, line_of_weight_gradient, transform_gradient
-from winograd_phases cimport PHASE_POINTS, transform_phase_gradient, transform_phase_sums
+from pieces cimport shared_pieces
+from vector cimport LANES, PANEL, real
+from winograd_matrices cimport SPAN, line_of_gradient_at, transform_gradient
+from winograd_phases cimport transform_phase_gradient
 from winograd_plan cimport most_tiles, panel_start, shape_v, stage_bytes, whole_pieces
 from winograd_product cimport AHEAD, SUM_ROWS, sum_tile_of
 from winograd_spaced cimport transform_spaced_gradient
-from winograd_strided cimport STRIDED_SPAN, transform_strided_gradient, transform_strided_sums
-from winograd_sum cimport (COLUMN, PARITIES, SQUARE, STRIDED, TAPS, Winograd, columns_of_cut, first_target, rows_of_cut,
-                           sum_of_point, weight_of_point)
+from winograd_strided cimport STRIDED_SPAN, transform_strided_gradient
+from winograd_sum cimport (COLUMN, PARITIES, SQUARE, STRIDED, Winograd, first_target, sum_of_point, weight_of_point)
 from winograd_transform cimport Loom, clear_tiles
 from winograd_window cimport Window, look, open_rows, window_of
 from workspace cimport Carver, carve
@@ -52,6 +50,7 @@ cdef enum:
 cdef struct Walk:
     Winograd w
     Py_ssize_t shares                   # of the tiles; 0: by stages
+    Py_ssize_t panel_parts              # into which the panels of a share are divided
     Py_ssize_t tiles                    # of a stage, or of a block of a share
     Py_ssize_t stages
     Py_ssize_t d_vector, d_rows                 # numbers of D per vector of channels k, group of tiles
@@ -85,9 +84,15 @@ cdef inline void cut_stages(Walk* k, Py_ssize_t tile_bytes, Py_ssize_t sum_bytes
     k.stages = ceil_div(w.blocks, wanted)
     w.stage = ceil_div(w.blocks, k.stages)
     k.stages = ceil_div(w.blocks, w.stage)
-    k.c_parts = 1
-    while w.panels * k.c_parts % threads and k.c_parts < w.v_vectors and k.c_parts < 4 * threads:
-        k.c_parts += 1
+    k.c_parts = shared_pieces(1, smaller(w.v_vectors, 4 * threads), w.panels, threads)
+    w.tasks = w.panels * k.c_parts
+
+
+cdef inline void share_panels(Walk* k, Py_ssize_t threads) noexcept nogil:
+    # Threads that have no share take panels of those of others, and transform the same x.
+    cdef Py_ssize_t shares = k.w.groups * k.shares
+    k.panel_parts = shared_pieces(1, k.w.panels, shares, threads) if shares < threads else 1
+    k.w.tasks = shares * k.panel_parts
 
 
 cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
@@ -107,6 +112,7 @@ cdef inline void cut_walk(Walk* k, Py_ssize_t threads) noexcept nogil:
         cut_blocks(w, most, k.shares)
         while k.shares > w.blocks:
             k.shares //= 2
+        share_panels(k, threads)
     else:
         cut_blocks(w, most_tiles(w), 1)
         cut_stages(k, tile_bytes, sum_bytes, threads)
@@ -207,93 +213,3 @@ cdef inline void add_products(const Walk* k, Py_ssize_t panel, Py_ssize_t first,
                 sum_tile_of(vectors, new and tile == 0)(LANES // SUM_ROWS, smaller(CHAIN, tiles - tile),
                                                         k.v_at + tile, a, SUM_ROWS, d_at + tile, b, to)
                 tile += CHAIN
-
-
-cdef inline void last_of_line(real* dw, Py_ssize_t dw_step, const real* s, Py_ssize_t step,
-                              Py_ssize_t count) noexcept nogil:
-    # The last `count` numbers of G' s.
-    cdef real line[TAPS * MAX_LANES]
-    cdef Py_ssize_t i
-    line_of_weight_gradient(line, LANES, s, step)
-    for i in range(count):
-        put(dw, dw_step, i, at(line, LANES, TAPS - count + i))
-
-
-cdef inline void transform_sums(real* taps, const Walk* k, Py_ssize_t panel, Py_ssize_t cut,
-                                const real* s) noexcept nogil:
-    # S of a panel and a vector of channels c to taps (LANES, taps of the cut, panel).
-    cdef Py_ssize_t width = panel_start(&k.w, panel + 1) - panel_start(&k.w, panel), c, lane, i, j
-    cdef Py_ssize_t rows = rows_of_cut(&k.w, cut), columns = columns_of_cut(&k.w, cut)
-    cdef real between[TAPS * SPAN * MAX_LANES]
-    cdef const real* first_sum
-    cdef real* to
-    for c in range(LANES):
-        for lane in range(width // LANES):
-            first_sum = s + c * width + lane * LANES
-            to = taps + c * rows * columns * width + lane * LANES
-            if k.w.form < SQUARE:
-                last_of_line(to, width, first_sum, LANES * width, rows * columns)
-                continue
-            if k.w.form == PARITIES:
-                for i in range(4):
-                    transform_phase_sums(to + (i // 2 * 4 + i % 2) * width, width,
-                                         first_sum + i * PHASE_POINTS * LANES * width, LANES * width, k.w.high + 1)
-                continue
-            if k.w.form == STRIDED:
-                transform_strided_sums(to, width, first_sum, LANES * width, SPAN)
-                continue
-            for j in range(SPAN):
-                line_of_weight_gradient(between + j * LANES, SPAN * LANES, first_sum + j * LANES * width,
-                                        SPAN * LANES * width)
-            if rows * columns == TAPS * TAPS:
-                for i in range(TAPS):
-                    line_of_weight_gradient(to + i * TAPS * width, width, between + i * SPAN * LANES, LANES)
-                continue
-            for i in range(rows):
-                last_of_line(to + i * columns * width, width, between + (TAPS - rows + i) * SPAN * LANES, LANES,
-                             columns)
-
-
-cdef inline void place_taps(Py_ssize_t* tap_at, const Winograd* w, Py_ssize_t cut) noexcept nogil:
-    # Where the taps of a cut are in dw, of LANES channels c and one channel m.
-    cdef Py_ssize_t rows = rows_of_cut(w, cut), columns = columns_of_cut(w, cut), count = 0, i, row, column, place
-    cdef Py_ssize_t down = cut // w.cuts_across * TAPS, across = cut % w.cuts_across * TAPS
-    for i in range(LANES):
-        for row in range(down, down + rows):
-            place = i * w.weight_c + row * w.kernel_w + across
-            for column in range(columns):
-                tap_at[count + column] = place + column
-            count += columns
-
-
-cdef inline bint store_taps(real* dw, const Walk* k, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t vector,
-                            Py_ssize_t* tap_at, const real* taps) noexcept nogil:
-    # Taps of a panel, and of a vector of channels c and a cut, to dw. Returns whether any number is in doubt.
-    # tap_at: those of cut 0; others are written over it
-    cdef const Winograd* w = &k.w
-    cdef Py_ssize_t first = panel_start(w, panel), width = panel_start(w, panel + 1) - first
-    cdef Py_ssize_t c = vector // w.cuts * LANES, cut = vector % w.cuts, i
-    cdef Py_ssize_t count = smaller(LANES, w.c - c) * rows_of_cut(w, cut) * columns_of_cut(w, cut)
-    cdef real sums[MAX_LANES]
-    cdef real total = 0
-    cdef vec doubt = splat(0)
-    for i in range(count * width // LANES):
-        doubt = doubt + at(taps, LANES, i) * at(taps, LANES, i)
-    if w.cuts > 1:
-        place_taps(tap_at, w, cut)
-    unpack_panel(taps, width, dw + group * w.weight_group + first * w.weight_m + c * w.weight_c, w.weight_m,
-                 smaller(width, w.m - first), tap_at, count)
-    (<vec*> sums)[0] = doubt
-    for i in range(LANES):
-        total += sums[i]
-    return not total <= LARGEST
-
-
-cdef inline void add_shares(real* taps, const Walk* k) noexcept nogil:
-    # To those of the first share, of a panel and a vector of channels c, those of the others, in order.
-    cdef const real* other = taps
-    cdef Py_ssize_t i
-    for _ in range(1, k.shares):
-        other += k.taps_share
-        for i in range(k.taps_vector // LANES):
-            put(taps, LANES, i, at(taps, LANES, i) + at(other, LANES, i))

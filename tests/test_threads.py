@@ -37,6 +37,7 @@ LARGE = [
     conv("many small pictures", 37, 24, 19, (6, 5)),
     conv("depthwise", 3, 45, 45, (40, 41), groups=45),
     conv("grouped", 2, 60, 66, (21, 22), groups=6),
+    conv("groups in the lanes", 2, 40, 160, (21, 22), groups=20),
     conv("strided and dilated", 2, 19, 21, (50, 47), stride=(2, 3), dilation=(2, 2)),
     conv("a short signal", 1, 40, 70, (1, 90), (1, 5), pad=0),
     conv("a signal of few channels", 1, 24, 3, (1, 2100), (1, 7), pad=0),

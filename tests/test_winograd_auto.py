@@ -61,6 +61,7 @@ CASES = [
     large(1, 300, 150, (14, 15), (5, 5)),
     large(70, 17, 35, (5, 8), (5, 5)),
     large(2, 48, 32, (9, 70), (5, 5), transposed=True),
+    large(1, 24, 24, (12, 168), (5, 5)),  # rows are cut where no vector of targets ends, for five threads
     large(2, 33, 49, (20, 21), (4, 4), padding=((1, 1), (2, 1))),
     large(1, 150, 40, (17, 16), (7, 7), padding=((3, 3), (3, 3))),
     large(2, 20, 34, (23, 40), (11, 12), padding=((5, 5), (9, 0))),
@@ -72,6 +73,7 @@ CASES = [
     large(2, 40, 36, (19, 18), (3, 1), padding=((1, 1), (0, 0)), dilation=(1, 5)),
     large(1, 130, 64, (17, 17), (7, 1), padding=((6, 6), (0, 1)), dilation=(3, 1)),
     large(4, 33, 50, (16, 90), (10, 1), padding=((0, 5), (0, 0)), transposed=True),
+    large(1, 24, 24, (12, 120), (5, 1)),
     large(2, 128, 40, (12, 17), (1, 7), padding=((0, 0), (3, 3)), dilation=(3, 1)),
     large(3, 24, 70, (1, 400), (1, 5), padding=((0, 0), (8, 8)), dilation=(1, 4)),
     large(1, 72, 17, (1, 700), (1, 11), padding=((0, 0), (100, 30)), dilation=(1, 13), transposed=True),

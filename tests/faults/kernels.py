@@ -284,6 +284,24 @@ FAULTS = [
         "a last slab of channels reaches beyond the task's",
     ),
     Fault(
+        "pyx/groups_walk.pxd",
+        "lanes_into_rows(dw + group * s.weight_group + first * s.weight_m,",
+        "lanes_into_rows(dw + group * s.weight_group,",
+        "a part of the output channels written where the first one belongs",
+    ),
+    Fault(
+        "pyx/dot_walk.pxd",
+        "(part + 1) * s.n * bands // s.m_parts)",
+        "(part + 1) * s.n * bands // s.m_parts - 1)",
+        "last band of each part of a batch left out",
+    ),
+    Fault(
+        "pyx/pieces.pxd",
+        "        if is_shared_better(i * others, best * others, threads):",
+        "        if False:",
+        "no work for threads where pieces are few",
+    ),
+    Fault(
         "pyx/dot_walk.pxd",
         "b.tail = b.columns - LANES if s.h.target >= LANES else 0",
         "b.tail = 0",

@@ -47,6 +47,18 @@ FAULTS = [
     ),
     Fault(
         "pyx/winograd_output.pxd",
+        "across = smaller(tiles * w.wide * w.phases, w.target_w - column)",
+        "across = smaller(pitch, w.target_w - column)",
+        "targets written that are those of the next block",
+    ),
+    Fault(
+        "pyx/winograd_walks.pxi",
+        "share = task // k.panel_parts % k.shares",
+        "share = task % k.shares",
+        "panels of a share summed for another one",
+    ),
+    Fault(
+        "pyx/winograd_output.pxd",
         "    return not total <= LARGEST",
         "    return False",
         "numbers that are not finite left as they come",
@@ -58,9 +70,9 @@ FAULTS = [
         "sums of earlier stages forgotten",
     ),
     Fault(
-        "pyx/winograd_weight_gradient.pxd",
-        "for _ in range(1, k.shares):",
-        "for _ in range(1, k.shares - 1):",
+        "pyx/winograd_taps.pxd",
+        "for _ in range(1, shares):",
+        "for _ in range(1, shares - 1):",
         "last share of the tiles forgotten",
     ),
     Fault(
@@ -142,9 +154,9 @@ FAULTS = [
         "channels beyond the last taken for those of the next cut",
     ),
     Fault(
-        "pyx/winograd_weight_gradient.pxd",
-        "put(dw, dw_step, i, at(line, LANES, TAPS - count + i))",
-        "put(dw, dw_step, i, at(line, LANES, i))",
+        "pyx/winograd_taps.pxd",
+        "put(taps, taps_step, i, at(line, LANES, TAPS - count + i))",
+        "put(taps, taps_step, i, at(line, LANES, i))",
         "weight gradient of a last cut taken from the wrong end",
     ),
     Fault(
@@ -181,7 +193,7 @@ FAULTS = [
         isa="avx512",
     ),
     Fault(
-        "pyx/winograd_weight_gradient.pxd",
+        "pyx/winograd_taps.pxd",
         "    return not total <= LARGEST",
         "    return False",
         "weight gradients that are not finite left as they come",
