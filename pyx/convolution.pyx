@@ -197,18 +197,19 @@ def weight_gradient(geometry, x, dy, dw, int threads, tuple shifts=None):
     cdef bint scaling = shifts is not None
     if scaling and not plan.sum.depthwise:
         return None
-    if empty or plan.sum.v.taps * plan.sum.h.taps < plan.g.kh * plan.g.kw:
-        # Taps that only ever read padding have no place in the tables, and keep these zeros.
-        memset(pdw, 0, plan.sum.groups * plan.sum.weight_group * sizeof(real))
+    cdef size_t size = plan.sum.groups * plan.sum.weight_group * sizeof(real)
     if empty:
+        memset(pdw, 0, size)
         return True if scaling else None
     scratch = borrow()
-    sums = plan.sum.groups * plan.sum.weight_group * sizeof(real) if plan.sum.lanes != GROUPS else 0
-    sums = sums * plan.sum.m_parts if plan.sum.m_parts > 1 else 0
+    # Sums over parts of the pixels lie behind the scratch of the threads, and are added up at the end.
+    sums = size * plan.sum.m_parts if plan.sum.m_parts > 1 and plan.sum.lanes != GROUPS else 0
     base = scratch.reserve(plan.own * plan.threads + sums)
-    # Sums over parts of the images lie behind the scratch of the threads, and are added up at the end.
     if sums:
         pdw = <real*> (base + plan.own * plan.threads)
+    if plan.sum.v.taps * plan.sum.h.taps < plan.g.kh * plan.g.kw:
+        # Taps that only ever read padding have no place in the tables, and keep these zeros.
+        memset(pdw, 0, larger(sums, size))
     cdef Sum s = plan.sum
     cdef const WalkPlan* w = &plan.walk
     cdef const DotPlan* d = &plan.dots

@@ -19,7 +19,7 @@ from workspace cimport Carver, carve
 cdef enum:
     BAND_BYTES = 16 * 1024      # of the planes of a task: half of a first-level cache
     SIDE = 16                   # channels of a task on the longer side of a matrix product
-    TASKS = 16                  # at least so many, if there are as many bands
+    TASKS = 8                   # at least so many, if there are as many bands
     FEW = 12                    # channels on its shorter side, and no more than lanes
     SPARE = 9                   # sums, for the last tile
 
@@ -270,11 +270,17 @@ cdef inline void run_dots(const DotPlan* d, const Sum* s, DotScratch* k, Py_ssiz
 
 
 cdef inline void add_parts(const Sum* s, const real* parts, real* dw) noexcept nogil:
-    # In order.
-    cdef Py_ssize_t part, k, i, at
-    for k in range(s.groups * s.m):
-        for i in range(s.depth):
-            at = k // s.m * s.weight_group + k % s.m * s.weight_m + s.weight_at[i]
-            dw[at] = parts[at]
-            for part in range(1, s.m_parts):
-                dw[at] += parts[part * s.groups * s.weight_group + at]
+    # All of dw from its sums over parts of the pixels, in order.
+    cdef Py_ssize_t size = s.groups * s.weight_group, i = 0, part
+    cdef vec sum
+    while i + LANES <= size:
+        sum = (<const vec*> (parts + i))[0]
+        for part in range(1, s.m_parts):
+            sum = sum + (<const vec*> (parts + part * size + i))[0]
+        (<vec*> (dw + i))[0] = sum
+        i += LANES
+    while i < size:
+        dw[i] = parts[i]
+        for part in range(1, s.m_parts):
+            dw[i] += parts[part * size + i]
+        i += 1
