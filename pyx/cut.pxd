@@ -110,6 +110,11 @@ cdef inline Py_ssize_t panel_rows(const Sum* s) noexcept nogil:
     return s.depth * (strip_pixels(s) // (PANEL * LANES)) if keeps_panels(s) else 0
 
 
+cdef inline Py_ssize_t count_blocks(const Sum* s) noexcept nogil:
+    # Blocks of pixels, of all groups.
+    return ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
+
+
 cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Pieces of a picture, or several pictures; threads share out the output channels if these are few and don't come
     # out even.
@@ -120,7 +125,7 @@ cdef inline void cut_into_strips(Sum* s, Py_ssize_t threads) noexcept nogil:
         s.band_columns = ceil_div(s.band_columns, width) * width
     s.column_bands = ceil_div(columns, s.band_columns)
     s.images = even_length(s.n, larger(STRIP_PIXELS // (rows * columns), 1))
-    blocks = ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
+    blocks = count_blocks(s)
     s.m_blocks = ceil_div(s.m, ROWS)
     s.m_parts = 1
     if blocks < 4 * threads and (blocks % threads or s.n % s.images or rows % s.band_rows or columns % s.band_columns):
@@ -153,11 +158,6 @@ cdef inline void cut_for_pixels(Sum* s, Py_ssize_t threads) noexcept nogil:
         s.m_parts = smaller(ceil_div(threads, blocks), s.m_blocks)
         s.m_parts = shared_pieces(s.m_parts, smaller(2 * s.m_parts, s.m_blocks), blocks, threads)
     s.packed_m = ceil_div(s.m, LANES) * LANES if is_merged(s) else 0
-
-
-cdef inline Py_ssize_t count_blocks(const Sum* s) noexcept nogil:
-    # Blocks of pixels, of all groups.
-    return ceil_div(s.n, s.images) * s.groups * s.row_bands * s.column_bands
 
 
 cdef inline void cut_for_channels(Sum* s, Py_ssize_t threads) noexcept nogil:
@@ -218,7 +218,7 @@ cdef inline void cut_into_tasks(Sum* s, Py_ssize_t threads) noexcept nogil:
     else:
         cut_for_pixels(s, threads)
     s.image_blocks = ceil_div(s.n, s.images)
-    s.tasks = s.image_blocks * s.groups * s.row_bands * s.column_bands * s.m_parts if s.m else 0
+    s.tasks = count_blocks(s) * s.m_parts if s.m else 0
     if s.chunked:
         read_source(&s.planes, &s.v, &s.h, s.source_image)
     else:

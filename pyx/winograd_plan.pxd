@@ -137,8 +137,7 @@ cdef inline void cut_rows(Winograd* w, Py_ssize_t wanted, bint shared, Py_ssize_
 cdef inline bint is_better_staged(const Winograd* w, Py_ssize_t threads) noexcept nogil:
     # Whether threads share panels, and parts of them, more evenly than blocks of all groups, and those not at all.
     cdef Py_ssize_t blocks = w.groups // w.phases * w.blocks, panels = w.panels * panel_parts(w, w.blocks, threads)
-    return (blocks < 8 * threads and blocks % threads > 0
-            and not is_shared_better(blocks, panels, threads))
+    return blocks < 8 * threads and blocks % threads > 0 and not is_shared_better(blocks, panels, threads)
 
 
 cdef inline void cut(Winograd* w, Py_ssize_t panels, Py_ssize_t threads) noexcept nogil:

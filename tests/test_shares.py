@@ -27,7 +27,7 @@ LAYERS = {
     "a batch of small pictures": same(8, 48, 128, (7, 7)),
     "a batch of tiny pictures": same(64, 64, 64, (8, 8)),
     "5x5 on small pictures": Conv(0, 8, 48, 128, 1, (7, 7), (5, 5), padding=((2, 2), (2, 2))),
-    "three channels of a group": same(4, 128, 128, (56, 56), groups=32),
+    "four channels of a group": same(4, 128, 128, (56, 56), groups=32),
     "sixteen channels of a group": same(4, 160, 160, (28, 28), groups=10),
     "two vectors of groups": Conv(0, 4, 256, 256, 32, (56, 56), (3, 3), (2, 2), ((1, 1), (1, 1))),
     "depthwise": Conv(0, 4, 144, 144, 144, (112, 112), (5, 5), (2, 2), ((2, 2), (2, 2))),
