@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,21 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Pace:
-    """`rounds` turns per library, each after `pause` seconds, for `seconds` and at least `least` calls."""
+    """`rounds` turns per library, each after `pause` seconds, for `seconds` and at least `least` calls; then up to
+    `most` of them, until no library's median round exceeds its best one by more than `spread`.
+    """
 
     rounds: int = 5
     seconds: float = 0.06
     least: int = 2
     pause: float = 0.03
+    most: int = 12
+    spread: float = 0.1
+
+    def ends(self, turns: int, medians: dict[str, list[float]]) -> bool:
+        """Whether a row whose libraries took `medians` seconds in their turns so far needs no further turn."""
+        settled = all(statistics.median(times) <= (1 + self.spread) * min(times) for times in medians.values() if times)
+        return turns >= self.rounds and (settled or turns >= self.most)
 
 
 class Disturbance:
@@ -130,7 +139,8 @@ def measure(runners: list[Runner], layer: Layer, pass_: str, dtype: str, pace: P
     _compare_sums(sums, row["problems"])
     medians: dict[str, list[float]] = {runner.peer: [] for runner in ready}
     others = Disturbance([os.getpid(), *(runner.process.pid for runner in runners)])
-    for turn in range(pace.rounds):
+    turn = 0
+    while not pace.ends(turn, medians):
         for runner in ready[turn % max(len(ready), 1) :] + ready[: turn % max(len(ready), 1)]:
             time.sleep(pace.pause)
             found = runner.ask("burst", seconds=pace.seconds, least=pace.least)
@@ -139,6 +149,7 @@ def measure(runners: list[Runner], layer: Layer, pass_: str, dtype: str, pace: P
             else:
                 medians[runner.peer].append(statistics.median(found["times"]))
                 row["best"][runner.peer] = min(row["best"].get(runner.peer, 1e9), *found["times"])
+        turn += 1
     row["other_cores"] = others.cores()
     row["rounds"] = {peer: times for peer, times in medians.items() if times}
     row["seconds"] = {peer: statistics.median(times) for peer, times in row["rounds"].items()}
@@ -182,7 +193,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--algorithm", default="auto", help="algorithm= of pyconv's functions")
     parser.add_argument("--quick", action="store_true", help="four layers of each family, shorter turns")
-    parser.add_argument("--rounds", type=int, help="turns per library")
+    parser.add_argument("--rounds", type=int, help="turns per library, at least")
     parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "latest.json")
     parser.add_argument(
         "--resume", action="store_true", help="keep the rows of --output and measure only what it lacks"
@@ -200,7 +211,7 @@ def main() -> int:
     given = arguments()
     os.environ["PYCONV_RACE_ALGORITHM"] = given.algorithm
     pace = Pace(rounds=3, seconds=0.02) if given.quick else Pace()
-    pace = Pace(given.rounds or pace.rounds, pace.seconds, pace.least, pace.pause)
+    pace = replace(pace, rounds=given.rounds or pace.rounds)
     chosen = [one for name in given.table for one in tables.load(tables.TABLES[name])]
     chosen = tables.select(chosen, given.family, given.layers)
     if given.quick:

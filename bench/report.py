@@ -155,7 +155,7 @@ def provenance(result: dict[str, Any]) -> str:
     versions = ", ".join(f"{peer['name']} {peer['version']}" for peer in peers)
     return (
         f"{facts['processor']}; {versions}; Python {facts['python']}, NumPy {facts['numpy']}. "
-        f"Medians of {result['settings']['rounds']} rounds."
+        f"Medians of {result['settings']['rounds']} to {result['settings']['most']} rounds."
     )
 
 
