@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pyconv as pc
-from pyconv import _kernels
+from pyconv import _kernels, saving
 
 # Fixed examples wherever the suite runs; new ones, and many, in `make fuzz`.
 hypothesis.settings.register_profile("ci", max_examples=150, derandomize=True, deadline=None, database=None)
@@ -42,6 +42,12 @@ def threads_as_before():
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
 def dtype(request):
     return request.param
+
+
+@pytest.fixture(params=sorted(saving.FORMATS))
+def file(request, tmp_path):
+    """Where a test may save a state: a path of each format."""
+    return tmp_path / f"state{request.param}"
 
 
 @pytest.fixture(scope="session")

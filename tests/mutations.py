@@ -27,9 +27,9 @@ from pyconv import _kernels
 ROOT = Path(__file__).parents[1]
 TESTS = (  # the quick ones first: most faults fail in seconds
     "test_smoke", "test_shares", "test_zero_sizes", "test_functional", "test_layers", "test_losses", "test_optim",
-    "test_blocks", "test_out", "test_scaling", "test_nonfinite", "test_exact_integers", "test_saving", "test_batches",
-    "test_errors", "test_threads", "test_properties", "test_winograd", "test_winograd_auto", "test_winograd_small",
-    "test_random_geometry", "test_bounds",
+    "test_blocks", "test_out", "test_scaling", "test_nonfinite", "test_exact_integers", "test_saving", "test_loading",
+    "test_batches", "test_errors", "test_threads", "test_properties", "test_winograd", "test_winograd_auto",
+    "test_winograd_small", "test_random_geometry", "test_bounds",
 )  # fmt: skip
 LIMIT = 600  # seconds for the tests of one fault
 LEVEL = _kernels.chosen

@@ -91,7 +91,7 @@ def test_the_right_calls_of_the_rules_are_right(call):
 
 # Whose wrong calls are elsewhere, or who take anything or nothing.
 ELSEWHERE = {
-    "save": "test_saving.py", "load": "test_saving.py", "save_checkpoint": "test_checkpoint.py",
+    "save": "test_saving.py", "load": "test_loading.py", "save_checkpoint": "test_checkpoint.py",
     "load_checkpoint": "test_checkpoint.py", "MaxPool2d": "most show when the layer is called: LAYERS",
     "AvgPool2d": "most show when the layer is called: LAYERS", "set_num_threads": "PLAIN", "show_config": "a file",
 }  # fmt: skip
