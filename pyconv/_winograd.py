@@ -18,6 +18,7 @@ KEPT_PAIRS = 341  # of channels c and vectors of channels m, whose 36 products' 
 # With fewer to sum over, each once for every cut of the kernel, rounding errors are more than three times those of the
 # direct kernels.
 LEAST_CHANNELS = 8
+LEAST_PIXELS = 2560  # the same of a weight gradient whose direct kernels sum them by parts
 
 
 def serves(g: Geometry, which: str) -> bool:
@@ -50,6 +51,8 @@ def pays(g: Geometry, dtype: np.dtype[Any], which: str, packed: bool) -> bool:
     s = Sum.of(g, dtype, which)
     by_costs = g.stride_h == 2 or _has_small(g, which)
     if min(s.m, s.c if by_costs or which == "weight_gradient" else s.c * cuts_of(g)) < LEAST_CHANNELS:
+        return False
+    if s.by_pixels and s.pixels < LEAST_PIXELS:
         return False
     if by_costs:
         return pays_by_costs(s, packed)

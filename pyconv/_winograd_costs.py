@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyconv import _kernels
-from pyconv._geometry import Geometry
+from pyconv._geometry import Geometry, pack
 
 TAPS = 3  # along an axis, of a cut of a kernel
 ONE_THREAD_WORK = 4_000_000  # multiply-adds up to which the kernels leave such a call to one thread
@@ -37,6 +37,7 @@ class Sum(NamedTuple):
     w: int
     lanes: int
     long: bool  # whether its vectors are those of AVX-512
+    by_pixels: bool  # whether the direct kernels have pixels in the lanes of the weight gradient
 
     @classmethod
     def of(cls, g: Geometry, dtype: np.dtype[Any], which: str) -> Sum:
@@ -45,7 +46,8 @@ class Sum(NamedTuple):
         c, m, h, w = g.ic // g.groups, g.oc // g.groups, g.oh, g.ow
         if which == "input_gradient":
             c, m, h, w = m, c, g.ih, g.iw
-        return cls(g, which, c, m, h, w, lanes, lanes * dtype.itemsize >= LONG_VECTOR)
+        by_pixels = which == "weight_gradient" and _kernels.convolution[dtype].sums_by_pixels(pack(g))
+        return cls(g, which, c, m, h, w, lanes, lanes * dtype.itemsize >= LONG_VECTOR, by_pixels)
 
     @property
     def c_vectors(self) -> int:
@@ -115,7 +117,7 @@ def pays_for_squares(s: Sum, packed: bool) -> bool:
         per_c, per_m, per_pair = (90, 110, 1.1) if s.long else (75, 90, 1.3)
         winograd = (6.6 * pairs * cuts + per_c * s.c_vectors * cuts + per_m * s.m_vectors) * tiles
         winograd += 80 * pairs * cuts + 1500
-        full = pairs if 2 * s.m > s.lanes else s.c * s.m / s.lanes  # or pixels are in the lanes
+        full = 1.1 * s.c * s.m / s.lanes if s.by_pixels else pairs
         products = g.kh * g.kw * s.pixels
         if g.dilation_h * g.dilation_w > 1:  # which sends more taps into the padding
             products = g.n * _products(s)
@@ -170,8 +172,8 @@ def pays_by_costs(s: Sum, packed: bool) -> bool:
     if s.which == "weight_gradient":
         if g.kh == 4 and tiles < LEAST_TILES:
             return False
-        if 2 * s.m <= s.lanes:
-            products = s.c * s.m * pixels / s.lanes
+        if s.by_pixels:
+            products = 1.1 * s.c * s.m * pixels / s.lanes
     elif g.kh == 5:
         if min(g.ih, g.iw, g.oh, g.ow) < 3:  # most taps meet padding alone, so their weights need not be read
             return False

@@ -11,9 +11,10 @@ cimport numpy as cnp
 from bias_gradient cimport sum_channels
 from channels_pack cimport pack_weights
 from depthwise_task cimport cut_scaled
-from dot_walk cimport DotPlan, add_parts
+from dot_walk cimport DotPlan
 from geometry cimport Geometry, ceil_div, larger, smaller
 from groups cimport pack_groups
+from pixel_parts cimport add_parts
 from plan cimport Sum, is_merged, packed_blocks, packs_chunks
 from tile cimport CHANNELS, GROUPS, PIXELS
 from vector cimport LANES, real
@@ -203,7 +204,7 @@ def weight_gradient(geometry, x, dy, dw, int threads, tuple shifts=None):
         return True if scaling else None
     scratch = borrow()
     # Sums over parts of the pixels lie behind the scratch of the threads, and are added up at the end.
-    sums = size * plan.sum.m_parts if plan.sum.m_parts > 1 and plan.sum.lanes != GROUPS else 0
+    sums = size * plan.sum.pixel_parts if plan.sum.pixel_parts > 1 else 0
     base = scratch.reserve(plan.own * plan.threads + sums)
     if sums:
         pdw = <real*> (base + plan.own * plan.threads)
@@ -240,6 +241,11 @@ def weight_gradient(geometry, x, dy, dw, int threads, tuple shifts=None):
 def tasks(geometry, int which, int threads):
     """Into how many tasks a pass is cut for so many threads: 0 forward, 1 input gradient, 2 weight gradient."""
     return planned(geometry, which, threads).sum.tasks
+
+
+def sums_by_pixels(geometry):
+    """Whether the weight gradient has pixels in its lanes: each of them sums a part, which rounds less."""
+    return planned(geometry, WEIGHT_GRADIENT, 1).sum.lanes == PIXELS
 
 
 def bias_gradient(geometry, dy, db, int threads):

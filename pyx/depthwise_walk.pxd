@@ -53,7 +53,7 @@ cdef inline bint suits_depth_walk(const Sum* s) noexcept nogil:
 
 
 cdef inline void cut_depth_walk(Sum* s) noexcept nogil:
-    s.m_parts, s.depth, s.band_rows = 1, TAPS, s.v.target
+    s.pixel_parts, s.depth, s.band_rows = 1, TAPS, s.v.target
     s.tasks = ceil_div(s.groups * s.m, AT_ONCE)
 
 

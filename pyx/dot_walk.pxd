@@ -11,6 +11,7 @@
 
 from geometry cimport ceil_div, larger, smaller
 from panel cimport transpose
+from pixel_parts cimport TASKS, parts_of_bands
 from plan cimport Sum
 from plane cimport open_planes, planes_size, read_source, shape_planes
 from vector cimport LANES, MAX_LANES, ROWS, held, integer, keep, real, splat, vec
@@ -19,7 +20,6 @@ from workspace cimport Carver, carve
 cdef enum:
     BAND_BYTES = 16 * 1024      # of the planes of a task: half of a first-level cache
     SIDE = 16                   # channels of a task on the longer side of a matrix product
-    TASKS = 8                   # at least so many, if there are as many bands
     FEW = 12                    # channels on its shorter side, and no more than lanes
     SPARE = 9                   # sums, for the last tile
 
@@ -33,15 +33,9 @@ cdef struct DotScratch:
     real* mask                  # [LANES] for the last vector of a row
 
 
-cdef inline bint suits_dots(const Sum* s, bint is_product) noexcept nogil:
-    # Whether pixels fill lanes better than output channels, which are transposed first, and summed by ROWS taps.
-    cdef Py_ssize_t columns = s.h.target, rows = s.c * s.v.taps * s.h.taps
-    cdef double by_pixels = columns / <double> larger(ceil_div(columns, LANES) * LANES, 1)
-    cdef double by_channels = s.m / <double> larger(ceil_div(s.m, LANES) * LANES, 1)
-    by_channels *= rows / (ceil_div(rows, ROWS) * ROWS + 0.5 * LANES)
-    if is_product:
-        return s.v.target == 1 and columns >= SIDE * LANES and smaller(s.m, s.c) <= smaller(FEW, LANES)
-    return s.v.taps * s.h.taps > 1 and 0.65 * by_pixels > by_channels
+cdef inline bint suits_product(const Sum* s) noexcept nogil:
+    # Whether the rows of a matrix are long, and few enough of one that those of the other are read but once or twice.
+    return s.v.target == 1 and s.h.target >= SIDE * LANES and smaller(s.m, s.c) <= smaller(FEW, LANES)
 
 
 cdef inline Py_ssize_t band_of(Py_ssize_t columns, Py_ssize_t room) noexcept nogil:
@@ -53,7 +47,7 @@ cdef inline Py_ssize_t band_of(Py_ssize_t columns, Py_ssize_t room) noexcept nog
 
 
 cdef inline void cut_dots(DotPlan* d, Sum* s, bint is_product) noexcept nogil:
-    cdef Py_ssize_t room
+    cdef Py_ssize_t room, shared
     s.images, d.channels, d.outputs = 1, 1, larger(s.m, 1)
     if is_product:
         # A band of SIDE channels stays near where others meet it more than once.
@@ -77,8 +71,9 @@ cdef inline void cut_dots(DotPlan* d, Sum* s, bint is_product) noexcept nogil:
     s.row_bands, s.column_bands = ceil_div(s.v.target, s.band_rows), ceil_div(s.h.target, s.band_columns)
     d.channel_parts, d.output_parts = ceil_div(s.c, d.channels), ceil_div(s.m, d.outputs)
     s.tasks = s.groups * d.channel_parts * d.output_parts
-    s.m_parts = larger(smaller(s.n * s.row_bands * s.column_bands, ceil_div(TASKS, larger(s.tasks, 1))), 1)
-    s.tasks *= s.m_parts
+    shared = 0 if is_product or d.channel_parts == 1 else s.m * s.n * s.v.target * s.h.target
+    s.pixel_parts = parts_of_bands(s.tasks, s.n * s.row_bands * s.column_bands, shared, s.groups * s.weight_group)
+    s.tasks *= s.pixel_parts
     s.depth = s.c * s.v.taps * s.h.taps
     s.packed_group = 0
 
@@ -257,7 +252,7 @@ cdef inline void run_dots(const DotPlan* d, const Sum* s, DotScratch* k, Py_ssiz
     dy += (group * s.m + output) * b.area
     for m in range(outputs * b.sums_row):
         k.sums[m] = splat(0)
-    for band in range(part * s.n * bands // s.m_parts, (part + 1) * s.n * bands // s.m_parts):
+    for band in range(part * s.n * bands // s.pixel_parts, (part + 1) * s.n * bands // s.pixel_parts):
         image = band // bands
         row, column = band % bands // s.column_bands * s.band_rows, band % s.column_bands * s.band_columns
         b.rows, b.columns = smaller(s.band_rows, s.v.target - row), smaller(s.band_columns, s.h.target - column)
@@ -267,20 +262,3 @@ cdef inline void run_dots(const DotPlan* d, const Sum* s, DotScratch* k, Py_ssiz
         add_band(s, &b, planes, dy + image * s.target_image + row * s.h.target + column, end, outputs, taps, k.sums)
     for m in range(outputs):
         add_lanes(k.sums + m * b.sums_row, taps, to + m * s.weight_m, s.weight_at)
-
-
-cdef inline void add_parts(const Sum* s, const real* parts, real* dw) noexcept nogil:
-    # All of dw from its sums over parts of the pixels, in order.
-    cdef Py_ssize_t size = s.groups * s.weight_group, i = 0, part
-    cdef vec sum
-    while i + LANES <= size:
-        sum = (<const vec*> (parts + i))[0]
-        for part in range(1, s.m_parts):
-            sum = sum + (<const vec*> (parts + part * size + i))[0]
-        (<vec*> (dw + i))[0] = sum
-        i += LANES
-    while i < size:
-        dw[i] = parts[i]
-        for part in range(1, s.m_parts):
-            dw[i] += parts[part * size + i]
-        i += 1

@@ -72,7 +72,7 @@ cdef inline void group_walk(const Sum* s, Py_ssize_t rows, const real* planes, c
 
 cdef inline void cut_group_walk(Sum* s, Py_ssize_t threads) noexcept nogil:
     # Few blocks are shared out by output channels. (Each part copies the planes again.)
-    s.m_parts = 1
+    s.pixel_parts = s.m_parts = 1
     if s.m_blocks < 4 * threads:
         s.m_parts = shared_pieces(1, s.m, s.m_blocks, threads)
     s.tasks = s.m_blocks * s.m_parts

@@ -135,8 +135,12 @@ cdef inline void pack_panel(real* panel, Py_ssize_t width, const real* source, P
         return
     while i < depth:
         run = run_length(at + i, depth - i)
+        if stride % LANES == 0:
+            # Squares end where lines of the cache do. Rows often are a multiple of 4 KiB apart, which is the same set
+            # for all of them: half a line that is left for the next square would be gone by then.
+            run = smaller(run, LANES - <Py_ssize_t> (<size_t> (source + at[i]) // sizeof(real) % <size_t> LANES))
         r = 0
-        if 2 * run >= LANES:
+        if 4 * run >= LANES:
             # A run shorter than a vector is read with what follows it, where that exists.
             while r < lanes and source + smaller(r + LANES, lanes) * stride - stride + at[i] + LANES <= end:
                 transpose_square(source + r * stride + at[i], stride, smaller(lanes - r, LANES),

@@ -58,6 +58,7 @@ cdef struct Sum:
     Py_ssize_t images, band_rows, band_columns      # what a task covers ...
     Py_ssize_t image_blocks, row_bands, column_bands        # ... and how many such blocks there are
     Py_ssize_t m_blocks, m_parts    # blocks of the tile's channels, and into how many parts tasks divide them
+    Py_ssize_t pixel_parts          # weight gradient: parts of the pixels, each with sums of its own
     Py_ssize_t vectors              # CHANNELS: of channels m, divided evenly among the blocks
     Py_ssize_t tasks
     Tiles tiles

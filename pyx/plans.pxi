@@ -1,6 +1,7 @@
 # A planned call: the sum, what lies in the lanes, the cut into tasks, the tables; a part of convolution.pyx.
 
 from choose cimport choose_lanes
+from choose_walk cimport choose_walk_lanes, exchange, is_matrix_product
 from cut cimport cut_into_tasks
 from depthwise_walk cimport cut_depth_walk
 from dot_walk cimport DotPlan, cut_dots
@@ -14,7 +15,7 @@ from strip_tile cimport list_strip_tiles
 from tile cimport CHANNELS, GROUPS, PIXELS
 from tiles cimport list_tiles
 from vector cimport real
-from walk_plan cimport WalkPlan, choose_walk_lanes, cut_walk, exchange, is_matrix_product
+from walk_plan cimport WalkPlan, cut_walk
 from workspace cimport Carver
 
 cdef enum:

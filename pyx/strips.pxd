@@ -14,7 +14,7 @@ from pieces cimport even_length
 from plan cimport STRIP_CHUNK, Sum
 from strip_place cimport Place, Rows, line_lead, pack_strip, pixel_source, rows_of, strip_place, strip_start
 from strip_tile cimport Strip
-from vector cimport LANES, PANEL, ROWS, real, splat, store_lanes, vec
+from vector cimport LANES, PANEL, ROWS, fetch, real, splat, store_lanes, vec
 from workspace cimport LINE
 
 
@@ -56,6 +56,10 @@ cdef inline void gather_rows(const Sum* s, const Block* k, Py_ssize_t m, Py_ssiz
     for i in range(summands):
         k.row_at[i] = i * ROWS
         row = weights + s.weight_at[start + i]
+        j = 0
+        while j < tiles:
+            fetch(weights + s.weight_at[start + smaller(i + 6, summands - 1)] + smaller(m + j * ROWS, s.m - ROWS))
+            j += 2
         for j in range(tiles):
             memcpy(k.rows + j * gathered_tile() + i * ROWS, row + smaller(m + j * ROWS, s.m - ROWS),
                    ROWS * sizeof(real))

@@ -1,17 +1,16 @@
-# How the weight gradient goes about it: what lies in the lanes; and where those are output channels, its cut into
-# tasks, chunks of pixels and slabs of input channels for weight_gradient.pxd.
+# How the weight gradient goes about it with output channels in the lanes: its cut into tasks, chunks of pixels and
+# slabs of input channels for weight_gradient.pxd.
 #
 # Chunks are cut by the geometry alone, since they are summed one after the other, and so are the parts whose sums are
 # added at the end; tasks also by the number of threads.
 
-from depthwise_walk cimport suits_depth_walk
-from dot_walk cimport suits_dots
-from geometry cimport Axis, Geometry, ceil_div, larger, smaller, span
+from geometry cimport Axis, ceil_div, larger, smaller, span
 from pieces cimport cut_evenly, divide, even_length, is_shared_better
+from pixel_parts cimport parts_of_chunks
 from plan cimport PLANE_BYTES, SOURCE_BYTES, Sum
 from plane cimport shape_planes
 from runs cimport is_inside, worth_skipping
-from tile cimport CHANNELS, GROUPS, PIXELS, Lanes, Term
+from tile cimport Term
 from vector cimport LANES, PANEL, ROWS, real
 
 cdef enum:
@@ -23,10 +22,6 @@ cdef enum:
     TABLE_BYTES = 512 * 1024    # lists of pixels
     PIXEL_CHUNK = 256           # pixels of dy that are transposed at a time ...
     SPARSE_CHUNK = 160          # ... where a stride spreads what they read
-    FEW_PIECES = 8              # blocks of output channels times input channels: of fewer, threads share the pixels ...
-    PART_CHUNKS = 4             # ... in parts of at least so many chunks, each with sums of its own, ...
-    LEAST_PARTS = 4             # ... at least so many of them ...
-    MOST_PARTS = 16             # ... and at most
 
 cdef struct WalkPlan:
     Py_ssize_t blocks, block_parts          # blocks of output channels per task, and into how many parts they fall
@@ -39,43 +34,6 @@ cdef struct Stretch:
     # Neighbouring taps of an axis that read the source from the same positions of a band.
     Py_ssize_t first, last      # taps
     Py_ssize_t start, end       # positions
-
-
-cdef inline bint is_matrix_product(const Geometry* g) noexcept nogil:
-    # (Output padding may add rows and columns that nothing reads.)
-    return (g.kh == g.kw == g.stride_h == g.stride_w == 1 and g.ih == g.oh and g.iw == g.ow
-            and g.pad_top == g.pad_bottom == g.pad_left == g.pad_right == 0)
-
-
-cdef inline double product_cost(Py_ssize_t lanes, Py_ssize_t rows) noexcept nogil:
-    # Cycles per pixel: multiply-adds of vectors, and what lies in the lanes is transposed first.
-    return ceil_div(lanes, LANES) * (<double> ceil_div(rows, ROWS) * ROWS + 0.5 * LANES)
-
-
-cdef inline bint exchange(Geometry* g) noexcept nogil:
-    # A kernel of one tap makes dw the product of two matrices, and x and dy may trade places: input channels then lie
-    # in the lanes, as they do in dw, and dw need not be transposed at the end.
-    cdef Py_ssize_t ic = g.ic // g.groups, oc = g.oc // g.groups
-    if (not is_matrix_product(g) or smaller(g.groups, LANES) > smaller(ic, LANES) or oc < LANES
-            or product_cost(ic, oc) > product_cost(oc, ic) + 0.5 * ic * oc / larger(g.n * g.oh * g.ow, 1)):
-        return False
-    g.ic, g.oc = g.oc, g.ic
-    return True
-
-
-cdef inline Lanes choose_walk_lanes(Sum* s, const Geometry* g) noexcept nogil:
-    # What lies in the lanes, the first that suits:
-    #   PIXELS    depthwise 3x3 kernels, strip by strip (depthwise_walk.pxd)
-    #   GROUPS    where output channels would leave more lanes empty, if a row of their planes fits (groups.pxd)
-    #   PIXELS    few output channels, or a product of matrices of which one has few rows (dot_walk.pxd)
-    #   CHANNELS  all others (weight_gradient.pxd), after an exchange() of x and dy where that takes less
-    cdef Py_ssize_t row = s.c * span(&s.h, s.h.target) * span(&s.v, 1) * LANES * <Py_ssize_t> sizeof(real)
-    s.depthwise = suits_depth_walk(s)
-    if s.depthwise:
-        return PIXELS
-    if row <= PLANE_BYTES and smaller(s.groups, LANES) > smaller(s.m, LANES):
-        return GROUPS
-    return PIXELS if suits_dots(s, is_matrix_product(g)) else CHANNELS
 
 
 cdef inline Py_ssize_t next_stretch(Stretch* t, const Axis* axis, Py_ssize_t tap, Py_ssize_t begin, Py_ssize_t end,
@@ -167,14 +125,14 @@ cdef inline bint is_even(Py_ssize_t tasks, Py_ssize_t threads) noexcept nogil:
 cdef inline void share_out(WalkPlan* w, const Sum* s, Py_ssize_t threads) noexcept nogil:
     # Tasks for every thread: fewer blocks of output channels in each, where these come out even, else fewer input
     # channels, which costs another transposition of dy.
-    cdef Py_ssize_t taps = larger(s.v.taps * s.h.taps, 1), others = s.m_parts * s.groups * w.channel_parts
+    cdef Py_ssize_t taps = larger(s.v.taps * s.h.taps, 1), others = s.pixel_parts * s.groups * w.channel_parts
     cdef Py_ssize_t parts = w.block_parts
     while not is_even(others * w.block_parts, threads) and parts < s.m_blocks:
         parts += 1
         if ((s.m_blocks % parts == 0 or s.m_blocks >= 8 * parts)
                 and is_shared_better(others * parts, others * w.block_parts, threads)):
             divide(&w.blocks, &w.block_parts, s.m_blocks, parts)
-    others, parts = s.m_parts * s.groups * w.block_parts, w.channel_parts
+    others, parts = s.pixel_parts * s.groups * w.block_parts, w.channel_parts
     while not is_even(others * w.channel_parts, threads) and parts < s.c and (parts + 1) * ROWS <= s.c * taps:
         parts += 1
         if is_shared_better(others * parts, others * w.channel_parts, threads):
@@ -212,17 +170,13 @@ cdef inline void cut_walk(WalkPlan* w, Sum* s, Py_ssize_t threads) noexcept nogi
     if w.chunks > 1:
         most = smaller(most, SUM_BYTES // (w.channels * taps * PANEL * LANES * <Py_ssize_t> sizeof(real)))
     cut_evenly(&w.blocks, &w.block_parts, s.m_blocks, larger(most, 1))
-    s.m_parts = 1
-    if s.groups * s.m_blocks * s.c < FEW_PIECES and w.chunks >= LEAST_PARTS * PART_CHUNKS:
-        s.m_parts = LEAST_PARTS
-        while s.m_parts < MOST_PARTS and 2 * s.m_parts * PART_CHUNKS <= w.chunks:
-            s.m_parts *= 2
+    s.pixel_parts = parts_of_chunks(s.groups * s.m_blocks * s.c, w.chunks)
     share_out(w, s, threads)
     w.slab = w.channels
     if w.chunks == 1:
         w.slab = FEW_ROWS if s.weight_m == 1 else ceil_div(larger(SLAB_ROWS // taps, 1), ROWS) * ROWS
         w.slab = smaller(w.slab, w.channels)
-    s.tasks = s.m_parts * s.groups * w.block_parts * w.channel_parts
+    s.tasks = s.pixel_parts * s.groups * w.block_parts * w.channel_parts
     shape_planes(&s.planes, &s.v, &s.h, w.channels, s.images, s.source_image, s.band_rows, s.band_columns, False,
                  s.skip_v, s.skip_h)
     s.depth = s.c * s.v.taps * s.h.taps

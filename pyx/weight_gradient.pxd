@@ -185,7 +185,7 @@ cdef inline void run_walk(const WalkPlan* w, const Sum* s, Walk* k, Py_ssize_t t
     cdef Py_ssize_t chunk, first, last, patches, slab, slabs, blocks, block, number, i
     cdef Chunk c
     locate_walk(k, w, s, task)
-    first, last = k.part * w.chunks // s.m_parts, (k.part + 1) * w.chunks // s.m_parts
+    first, last = k.part * w.chunks // s.pixel_parts, (k.part + 1) * w.chunks // s.pixel_parts
     slab, blocks = smaller(w.slab, k.channels), k.last_block - k.first_block
     slabs = ceil_div(k.channels, slab)
     x += (k.group * s.c + k.channel) * s.v.source * s.h.source

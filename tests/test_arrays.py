@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pyconv.functional as F
-from geometries import integers
+from geometries import integers, reals
 from pyconv import _kernels
 from tolerance import assert_same, assert_same_bits
 
@@ -137,6 +137,28 @@ def test_the_dress_of_an_array_does_not_matter(name, dress, dtype):
     for before, after in zip(plain, dressed, strict=True):
         now = after.a if isinstance(after, OnlyDlpack) else np.asarray(after)
         assert np.array_equal(now, before), f"{name} changed its argument"
+
+
+def _placed(a, offset):
+    """A copy that begins so many numbers after the start of a cache line."""
+    room = np.empty(a.size + 128 // a.itemsize, a.dtype)
+    first = -room.ctypes.data % 64 // a.itemsize + offset
+    room[first : first + a.size] = a.ravel()
+    return room[first : first + a.size].reshape(a.shape)
+
+
+@pytest.mark.parametrize("kernel, stride", [(1, 1), (1, 2), (3, 2), (4, 1)])
+def test_the_place_of_an_array_in_memory_does_not_matter(kernel, stride, dtype):
+    """Weights are packed from line to line of the cache, wherever their rows, whole lines long, begin."""
+    rng = np.random.default_rng(0)
+    x, w = reals(rng, (2, 32, 7, 7), dtype), reals(rng, (40, 32, kernel, kernel), dtype)
+    y = F.conv2d(x, w, stride=stride)
+    expected = y, *F.conv2d_backward(y, x, w, stride=stride)
+    for offset in range(64 // x.itemsize):
+        at_x, at_w, at_y = (_placed(a, offset) for a in (x, w, y))
+        found = F.conv2d(at_x, at_w, stride=stride), *F.conv2d_backward(at_y, at_x, at_w, stride=stride)
+        for value, wanted in zip(found, expected, strict=True):
+            assert_same_bits(value, wanted, f"{offset} numbers after the start of a line")
 
 
 class Inspected:
