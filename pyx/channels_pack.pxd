@@ -83,11 +83,11 @@ cdef inline void pack_kernels(const Sum* s, real* packed, const real* weight, Py
     # A block of channels from m on, and first <= c < last, where kernels of channels m follow each other: these are
     # transposed whole, whatever passes their taps belong to.  packed, weight: of the group
     cdef real kernels[MOST_TAPS * MAX_LANES]
-    cdef Py_ssize_t lane_at[MAX_LANES]
+    cdef Py_ssize_t lane_at[PANEL_LANES]
     cdef Py_ssize_t slot[MOST_TAPS]         # of each tap, for channel c = 0
     cdef Py_ssize_t step[MOST_TAPS]         # ... and from channel to channel
     cdef Py_ssize_t tap[MOST_TAPS]          # its place in the kernel
-    cdef Py_ssize_t v = 0, c, r, i, j, k, a, b, count = 0
+    cdef Py_ssize_t v, c, r, i, j, k, a, b, count = 0
     for a in range(s.v.passes):
         for b in range(s.h.passes):
             k = 0
@@ -97,16 +97,17 @@ cdef inline void pack_kernels(const Sum* s, real* packed, const real* weight, Py
                     step[count] = pass_taps(s, a, b) * width
                     tap[count] = s.v.tap[i].kernel * s.kernel_w + s.h.tap[j].kernel
                     count, k = count + 1, k + 1
-    while v < width:
-        for r in range(LANES):
-            lane_at[r] = smaller(m + v + r, s.m - 1) * s.weight_m
-        for c in range(first, last):
-            # No prefetcher follows kernels that are so far apart.
-            k = lane_at[0]
-            while k < lane_at[LANES - 1] + s.weight_m:
-                fetch(weight + (c + 4) * s.weight_c + k)
-                k += LINE
-            rows_into_lanes(kernels, weight + c * s.weight_c, lane_at, s.weight_m)
+    for r in range(width):
+        lane_at[r] = smaller(m + r, s.m - 1) * s.weight_m
+    for c in range(first, last):
+        # No prefetcher follows kernels that are so far apart.
+        k = lane_at[0]
+        while k < lane_at[width - 1] + s.weight_m:
+            fetch(weight + (c + 2) * s.weight_c + k)
+            k += LINE
+        v = 0
+        while v < width:
+            rows_into_lanes(kernels, weight + c * s.weight_c, lane_at + v, s.weight_m)
             for k in range(count):
                 (<vec*> (packed + slot[k] + c * step[k] + v))[0] = (<const vec*> (kernels + tap[k] * LANES))[0]
-        v += LANES
+            v += LANES

@@ -249,7 +249,7 @@ FAULTS = [
     ),
     Fault(
         "pyx/weight_gradient.pxd",
-        "first, last = k.part * w.chunks // s.m_parts, (k.part + 1)",
+        "first, last = k.part * w.chunks // s.pixel_parts, (k.part + 1)",
         "first, last = 0, (k.part + 1)",
         "pixels of the parts before a part summed again",
     ),
@@ -291,9 +291,15 @@ FAULTS = [
     ),
     Fault(
         "pyx/dot_walk.pxd",
-        "(part + 1) * s.n * bands // s.m_parts)",
-        "(part + 1) * s.n * bands // s.m_parts - 1)",
+        "(part + 1) * s.n * bands // s.pixel_parts)",
+        "(part + 1) * s.n * bands // s.pixel_parts - 1)",
         "last band of each part of a batch left out",
+    ),
+    Fault(
+        "pyx/pixel_parts.pxd",
+        "dw[i] = parts[i]",
+        "dw[i] = 0",
+        "first part of the pixels left out beyond whole vectors of dw",
     ),
     Fault(
         "pyx/pieces.pxd",
