@@ -18,7 +18,8 @@ import pytest
 
 import geometries
 from children import python
-from kernel_calls import conv_calls, other_calls, pool_calls, winograd_calls
+from kernel_calls import conv_calls, winograd_calls
+from layer_kernel_calls import other_calls, pool_calls
 from pyconv import _kernels
 from test_exact_integers import TRAPS
 from tolerance import assert_near

@@ -13,7 +13,8 @@ import pytest
 import geometries
 import operations
 from children import printed, python
-from kernel_calls import conv_calls, other_calls, pool_calls
+from kernel_calls import conv_calls
+from layer_kernel_calls import other_calls, pool_calls
 from pyconv import _kernels
 from tolerance import accumulated, assert_near, assert_same
 
