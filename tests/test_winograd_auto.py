@@ -12,6 +12,7 @@ import pytest
 
 import operations
 import pyconv as pc
+import pyconv.functional as F
 from geometries import Conv
 from pyconv import _kernels
 from pyconv._choose import SMALL
@@ -141,6 +142,18 @@ def test_as_accurate_as_promised(case, dtype):
         if dtype == np.float32 and (name != "dw" or case.terms["dw"] >= least):
             error, usual = (np.sqrt(np.mean((a[name] - expected[name]) ** 2)) for a in (found, direct))
             assert error <= 3 * usual, f"{name} of {case}: {error:.3g}, {usual:.3g} by the direct kernels"
+
+
+@pytest.mark.parametrize("shape, m", [((1, 32, 12, 64), 8), ((1, 32, 12, 128), 20), ((1, 24, 16, 64), 20)])
+def test_short_sums_are_as_accurate_as_promised(shape, m):
+    """Weight gradients of few pixels, which the direct kernels may sum lane by lane: "auto" must not lose more."""
+    rng = np.random.default_rng(1)
+    data = [rng.standard_normal(s) for s in ((shape[0], m, *shape[2:]), shape, (m, shape[1], 3, 3))]
+    data = [a.astype(np.float32) for a in data]
+    exact = F.conv2d_backward(*(a.astype(np.float64) for a in data), padding=1, algorithm="direct")[1]
+    found = (F.conv2d_backward(*data, padding=1, algorithm=name)[1] for name in ("auto", "direct"))
+    error, usual = (np.sqrt(np.mean((dw - exact) ** 2)) for dw in found)
+    assert error <= 3 * usual, f"{error:.3g}, {usual:.3g} by the direct kernels"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -2e37])
